@@ -1,0 +1,1 @@
+//! What every executor must do.
