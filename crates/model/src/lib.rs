@@ -4,6 +4,7 @@
 //! randomness passes it in. Read [`task`] first: it is the life of the unit that is queued,
 //! claimed and run.
 
+pub mod claim;
 pub mod class;
 pub mod ids;
 pub mod plan;
