@@ -8,6 +8,7 @@ use crate::{AttemptId, JobId, PipelineId, TaskId, WorkflowId};
 
 /// A claimed task. `P` is [`TaskPayload`] where it is read, and raw JSON where it is only passed on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ClaimedTask<P = TaskPayload> {
     /// The task.
     pub task: TaskId,
@@ -23,6 +24,7 @@ pub struct ClaimedTask<P = TaskPayload> {
 
 /// What all tasks of a job have in common. Written once when the pipeline is submitted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct TaskPayload {
     /// The pipeline.
     pub pipeline: PipelineId,

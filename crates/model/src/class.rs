@@ -29,7 +29,9 @@ impl ClassName {
 
     /// The part before the slash.
     pub fn namespace(&self) -> &str {
-        self.0.split_once('/').map_or("", |(namespace, _)| namespace)
+        self.0
+            .split_once('/')
+            .map_or("", |(namespace, _)| namespace)
     }
 }
 
@@ -42,10 +44,18 @@ impl FromStr for ClassName {
             !namespace.is_empty()
                 && !name.is_empty()
                 && text.len() <= 256
-                && namespace.bytes().all(|c| c.is_ascii_lowercase() || plain(c))
-                && name.bytes().all(|c| c.is_ascii_alphabetic() || plain(c) || c == b':' || c == b'+')
+                && namespace
+                    .bytes()
+                    .all(|c| c.is_ascii_lowercase() || plain(c))
+                && name
+                    .bytes()
+                    .all(|c| c.is_ascii_alphabetic() || plain(c) || c == b':' || c == b'+')
         });
-        if valid { Ok(Self(text.to_owned())) } else { Err(InvalidClassName(text.to_owned())) }
+        if valid {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidClassName(text.to_owned()))
+        }
     }
 }
 
@@ -78,7 +88,17 @@ mod tests {
         for name in ["acme/linux", "a_b-1/X:y+z_0-9"] {
             assert!(name.parse::<ClassName>().is_ok(), "{name}");
         }
-        for name in ["", "acme", "/x", "a/", "A/x", "a/x.y", "a/b/c", "a/x y", "runner.a/b"] {
+        for name in [
+            "",
+            "acme",
+            "/x",
+            "a/",
+            "A/x",
+            "a/x.y",
+            "a/b/c",
+            "a/x y",
+            "runner.a/b",
+        ] {
             assert!(name.parse::<ClassName>().is_err(), "{name}");
         }
     }

@@ -10,6 +10,8 @@ pub mod ids;
 pub mod plan;
 pub mod reason;
 pub mod report;
+#[cfg(feature = "schema")]
+mod schema;
 pub mod secret;
 pub mod status;
 pub mod task;

@@ -49,6 +49,7 @@ pub struct Requirement {
 
 /// What a runner needs to know to run one task of a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct JobSpec {
     /// In what the config wants it to run.
     pub environment_kind: EnvironmentKind,
@@ -74,6 +75,7 @@ pub struct JobSpec {
 /// What the config wants a job to run in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum EnvironmentKind {
     /// `machine: true`, or a machine image by name.
     Machine {
@@ -90,6 +92,7 @@ pub enum EnvironmentKind {
 
 /// One entry of `docker:`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct DockerImage {
     /// The image reference.
     pub image: String,
@@ -113,6 +116,7 @@ pub struct DockerImage {
 /// One step of a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "step")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum Step {
     /// Runs a command in a shell.
     Run(RunStep),
@@ -140,6 +144,7 @@ impl Step {
 
 /// A `run` step with every key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct RunStep {
     /// What people see; the first line of the command where the config gives no name.
     pub name: String,
@@ -159,6 +164,7 @@ pub struct RunStep {
     pub working_directory: Option<String>,
     /// How long it may write nothing. 10 minutes where the config gives nothing.
     #[serde(with = "crate::time::millis")]
+    #[cfg_attr(feature = "schema", schema(value_type = u64))]
     pub no_output_timeout: Duration,
     /// Whether it runs after a failure.
     #[serde(default)]
@@ -168,11 +174,13 @@ pub struct RunStep {
     pub max_auto_reruns: u32,
     /// The pause before it is run again.
     #[serde(default, with = "crate::time::millis")]
+    #[cfg_attr(feature = "schema", schema(value_type = u64))]
     pub auto_rerun_delay: Duration,
 }
 
 /// A `checkout` step.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct CheckoutStep {
     /// Where to put the code, where it differs from the job's working directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -185,6 +193,7 @@ pub struct CheckoutStep {
 /// How `checkout` fetches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum CheckoutMethod {
     /// File contents are fetched when needed.
     #[default]
@@ -196,6 +205,7 @@ pub enum CheckoutMethod {
 /// When a step runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum When {
     /// While no step before it has failed.
     #[default]
@@ -220,6 +230,7 @@ impl When {
 /// Where a pipeline's code comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "from")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum Source {
     /// There is none: `checkout` fails and says so.
     #[default]
@@ -246,6 +257,7 @@ pub enum Source {
 
 /// What triggered a pipeline and what it runs on, as far as jobs can see it (`CIRCLE_BRANCH`, …).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Trigger {
     /// The project's name, for example `acme/shop`.
     pub project: String,

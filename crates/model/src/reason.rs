@@ -13,6 +13,7 @@ use crate::{ClassName, Outcome, Status, Timestamp};
 /// Why a task ended as it did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum EndReason {
     /// A step's process failed.
     StepFailed {
@@ -40,12 +41,14 @@ pub enum EndReason {
         name: String,
         /// How long it may write nothing, in milliseconds.
         #[serde(with = "crate::time::millis", rename = "limit_ms")]
+        #[cfg_attr(feature = "schema", schema(value_type = u64))]
         limit: Duration,
     },
     /// The task ran longer than its runner allows.
     MaxRunTime {
         /// The runner's `max_run_time`, in milliseconds.
         #[serde(with = "crate::time::millis", rename = "limit_ms")]
+        #[cfg_attr(feature = "schema", schema(value_type = u64))]
         limit: Duration,
     },
     /// Somebody canceled it.
@@ -92,11 +95,23 @@ pub enum EndReason {
 impl fmt::Display for EndReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::StepFailed { name, exit: Exit::Code(code), .. } => {
+            Self::StepFailed {
+                name,
+                exit: Exit::Code(code),
+                ..
+            } => {
                 write!(f, "step \"{name}\" ended with code {code}")
             }
-            Self::StepFailed { name, exit: Exit::Signal(signal), .. } => {
-                write!(f, "step \"{name}\" was ended by signal {signal}{}", signal_name(*signal))
+            Self::StepFailed {
+                name,
+                exit: Exit::Signal(signal),
+                ..
+            } => {
+                write!(
+                    f,
+                    "step \"{name}\" was ended by signal {signal}{}",
+                    signal_name(*signal)
+                )
             }
             Self::StepNotStarted { name, message, .. } => {
                 write!(f, "step \"{name}\" could not start: {message}")
@@ -108,17 +123,29 @@ impl fmt::Display for EndReason {
                 write!(f, "it ran longer than max_run_time, {}", Span(*limit))
             }
             Self::Canceled { by } => write!(f, "canceled by {by}"),
-            Self::RunnerSilent { runner, last_contact } => {
-                write!(f, "runner {runner} fell silent; last contact {last_contact}")
+            Self::RunnerSilent {
+                runner,
+                last_contact,
+            } => {
+                write!(
+                    f,
+                    "runner {runner} fell silent; last contact {last_contact}"
+                )
             }
             Self::RunnerRestarted { runner } => {
-                write!(f, "runner {runner} was killed or restarted while a step ran")
+                write!(
+                    f,
+                    "runner {runner} was killed or restarted while a step ran"
+                )
             }
             Self::RunnerStopped { runner } => {
                 write!(f, "runner {runner} was stopped before the task ended")
             }
             Self::NeverStarted { claims } => {
-                write!(f, "claimed {claims} times, and each time the runner fell silent before the first step")
+                write!(
+                    f,
+                    "claimed {claims} times, and each time the runner fell silent before the first step"
+                )
             }
             Self::RequirementNotMet { job, outcome } => {
                 write!(f, "required job \"{job}\" ended as {outcome}")
@@ -132,7 +159,10 @@ impl EndReason {
     /// What a person can do about it.
     pub const fn advice(&self) -> &'static str {
         match self {
-            Self::StepFailed { exit: Exit::Signal(9), .. } => {
+            Self::StepFailed {
+                exit: Exit::Signal(9),
+                ..
+            } => {
                 "Signal 9 often means that the host ran out of memory: look at the step's peak memory and at the kernel's log."
             }
             Self::StepFailed { .. } => "Read the end of the step's output.",
@@ -155,7 +185,9 @@ impl EndReason {
                 "Look at the runners of this class: `outrider doctor` on their host says what is missing."
             }
             Self::RequirementNotMet { .. } => "Mend the required job.",
-            Self::Infrastructure { .. } => "See the runner's log, and run `outrider doctor` on its host.",
+            Self::Infrastructure { .. } => {
+                "See the runner's log, and run `outrider doctor` on its host."
+            }
         }
     }
 }
@@ -163,6 +195,7 @@ impl EndReason {
 /// Why a task that has not ended is where it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum WaitReason {
     /// Required jobs have not ended.
     Requires {
@@ -216,6 +249,7 @@ pub enum WaitReason {
 
 /// A job that another one requires.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct RequiredJob {
     /// Its name.
     pub name: String,
@@ -234,19 +268,38 @@ impl fmt::Display for WaitReason {
                 }
                 Ok(())
             }
-            Self::NoRunner { class, last_contact: None } => {
+            Self::NoRunner {
+                class,
+                last_contact: None,
+            } => {
                 write!(f, "no runner has ever served the class {class}")
             }
-            Self::NoRunner { class, last_contact: Some(at) } => {
-                write!(f, "no runner of class {class} is connected; the last was seen {at}")
+            Self::NoRunner {
+                class,
+                last_contact: Some(at),
+            } => {
+                write!(
+                    f,
+                    "no runner of class {class} is connected; the last was seen {at}"
+                )
             }
-            Self::Busy { class, runners, running, ahead } => write!(
+            Self::Busy {
+                class,
+                runners,
+                running,
+                ahead,
+            } => write!(
                 f,
                 "the runners of class {class} are busy: {runners} connected, {running} tasks running, {ahead} queued before this one"
             ),
-            Self::AboutToStart { class } => write!(f, "a runner of class {class} is free and takes it now"),
+            Self::AboutToStart { class } => {
+                write!(f, "a runner of class {class} is free and takes it now")
+            }
             Self::Preparing { runner, since } => {
-                write!(f, "runner {runner} has claimed it and prepares since {since}")
+                write!(
+                    f,
+                    "runner {runner} has claimed it and prepares since {since}"
+                )
             }
             Self::Running { runner, since } => write!(f, "runs on {runner} since {since}"),
             Self::Stopping { runner } => write!(f, "runner {runner} is ending its processes"),
@@ -259,7 +312,10 @@ impl WaitReason {
     pub fn advice(&self) -> String {
         match self {
             Self::Requires { .. } => "It starts by itself once they have ended.".to_owned(),
-            Self::NoRunner { class, last_contact: None } => format!(
+            Self::NoRunner {
+                class,
+                last_contact: None,
+            } => format!(
                 "Check the job's resource_class for a typing error, or start a runner: \
                  `outrider token create --class {class}`, then `outrider runner start --url … --token …`."
             ),
@@ -269,7 +325,8 @@ impl WaitReason {
             Self::Busy { .. } => "Wait, start more runners, or give them more --slots.".to_owned(),
             Self::AboutToStart { .. } | Self::Running { .. } => "Nothing to do.".to_owned(),
             Self::Preparing { .. } => {
-                "If the runner falls silent now, the task goes back to the queue within 20 s.".to_owned()
+                "If the runner falls silent now, the task goes back to the queue within 20 s."
+                    .to_owned()
             }
             Self::Stopping { .. } => "It ends after the stop grace, 10 s by default.".to_owned(),
         }
@@ -290,10 +347,18 @@ impl fmt::Display for Span {
             write!(f, "{seconds}s")
         } else if seconds < 7_200 {
             write!(f, "{}m", seconds / 60)?;
-            if seconds % 60 == 0 { Ok(()) } else { write!(f, "{}s", seconds % 60) }
+            if seconds % 60 == 0 {
+                Ok(())
+            } else {
+                write!(f, "{}s", seconds % 60)
+            }
         } else {
             write!(f, "{}h", seconds / 3_600)?;
-            if seconds / 60 % 60 == 0 { Ok(()) } else { write!(f, "{}m", seconds / 60 % 60) }
+            if seconds / 60 % 60 == 0 {
+                Ok(())
+            } else {
+                write!(f, "{}m", seconds / 60 % 60)
+            }
         }
     }
 }
@@ -318,7 +383,13 @@ mod tests {
 
     #[test]
     fn spans_read_as_people_write_them() {
-        let cases = [(900, "0.9s"), (90_000, "90s"), (600_000, "10m"), (630_000, "10m30s"), (18_000_000, "5h")];
+        let cases = [
+            (900, "0.9s"),
+            (90_000, "90s"),
+            (600_000, "10m"),
+            (630_000, "10m30s"),
+            (18_000_000, "5h"),
+        ];
         for (millis, text) in cases {
             assert_eq!(Span(Duration::from_millis(millis)).to_string(), text);
         }

@@ -12,6 +12,7 @@ use crate::{Outcome, TaskId, Timestamp};
 /// start, log and finish in one message. Parts are taken in the order of the fields, and each can
 /// be repeated safely.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Report {
     /// The task.
     pub task: TaskId,
@@ -51,16 +52,19 @@ impl Report {
 
 /// Bytes of a log at an offset. On the wire the bytes are base64.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct LogChunk {
     /// Where the first byte stands in the attempt's log.
     pub offset: u64,
     /// The bytes as the step wrote them.
     #[serde(with = "base64_bytes")]
+    #[cfg_attr(feature = "schema", schema(value_type = String, format = Byte))]
     pub bytes: Vec<u8>,
 }
 
 /// From `offset` on, up to the next span, the log is the output of `step`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct LogSpan {
     /// Where the span starts.
     pub offset: u64,
@@ -70,6 +74,7 @@ pub struct LogSpan {
 
 /// Where a step stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct StepReport {
     /// Index of the step, from 0.
     pub index: u32,
@@ -84,6 +89,7 @@ pub struct StepReport {
 
 /// How a step ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct StepEnd {
     /// How it ended.
     pub outcome: Outcome,
@@ -92,6 +98,7 @@ pub struct StepEnd {
     pub exit: Option<Exit>,
     /// How long it took, in milliseconds.
     #[serde(with = "crate::time::millis", rename = "duration_ms")]
+    #[cfg_attr(feature = "schema", schema(value_type = u64))]
     pub duration: Duration,
     /// What it used, where the executor can tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -101,6 +108,7 @@ pub struct StepEnd {
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum Exit {
     /// It ended by itself with this code.
     Code(i32),
@@ -125,16 +133,19 @@ impl Exit {
 
 /// What a step used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Usage {
     /// Greatest resident set of any of its processes, in bytes.
     pub peak_rss_bytes: u64,
     /// Processor time of all its processes, user and system, in milliseconds.
     #[serde(with = "crate::time::millis", rename = "cpu_ms")]
+    #[cfg_attr(feature = "schema", schema(value_type = u64))]
     pub cpu: Duration,
 }
 
 /// The end of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Finished {
     /// How it ended.
     pub outcome: Outcome,
@@ -172,9 +183,9 @@ impl Serialize for LogHash {
 impl<'de> Deserialize<'de> for LogHash {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        parse_hex(&text).map(Self).ok_or_else(|| {
-            serde::de::Error::custom("a log hash is 64 hexadecimal digits (BLAKE3)")
-        })
+        parse_hex(&text)
+            .map(Self)
+            .ok_or_else(|| serde::de::Error::custom("a log hash is 64 hexadecimal digits (BLAKE3)"))
     }
 }
 
@@ -192,6 +203,7 @@ fn parse_hex(text: &str) -> Option<[u8; 32]> {
 /// What the server says to one [`Report`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "answer")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum ReportAnswer {
     /// All of it is committed and synced.
     Accepted {
@@ -226,6 +238,8 @@ mod base64_bytes {
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
         let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        STANDARD.decode(text.as_bytes()).map_err(serde::de::Error::custom)
+        STANDARD
+            .decode(text.as_bytes())
+            .map_err(serde::de::Error::custom)
     }
 }

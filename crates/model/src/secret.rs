@@ -118,7 +118,9 @@ impl std::str::FromStr for LeaseToken {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let digits = text.len() == 32 && text.bytes().all(|c| c.is_ascii_hexdigit());
         let number = u128::from_str_radix(text, 16).ok().filter(|_| digits);
-        number.map(|n| Self(n.to_be_bytes())).ok_or(InvalidLeaseToken)
+        number
+            .map(|n| Self(n.to_be_bytes()))
+            .ok_or(InvalidLeaseToken)
     }
 }
 
@@ -158,6 +160,10 @@ mod tests {
     fn a_lease_token_survives_the_wire() {
         let token = LeaseToken::generate(&Fives);
         assert_eq!(token.to_string().parse::<LeaseToken>().unwrap(), token);
-        assert!("+5555555555555555555555555555555".parse::<LeaseToken>().is_err());
+        assert!(
+            "+5555555555555555555555555555555"
+                .parse::<LeaseToken>()
+                .is_err()
+        );
     }
 }

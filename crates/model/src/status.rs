@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 /// The order is by severity: the outcome of a whole is the greatest outcome of its parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum Outcome {
     /// It never started, because something that it requires did not end as required.
     NotRun,
@@ -26,8 +27,14 @@ pub enum Outcome {
 
 impl Outcome {
     /// All outcomes, from the mildest to the most severe.
-    pub const ALL: [Self; 6] =
-        [Self::NotRun, Self::Passed, Self::Canceled, Self::Lost, Self::TimedOut, Self::Failed];
+    pub const ALL: [Self; 6] = [
+        Self::NotRun,
+        Self::Passed,
+        Self::Canceled,
+        Self::Lost,
+        Self::TimedOut,
+        Self::Failed,
+    ];
 
     /// The outcome in the words of the API.
     pub const fn as_str(self) -> &'static str {
@@ -168,7 +175,9 @@ impl Tally {
 
     /// One part goes from one status to another.
     pub fn shift(&mut self, from: Status, to: Status) -> Result<(), Miscounted> {
-        let left = self.0[usize::from(from.code())].checked_sub(1).ok_or(Miscounted(from))?;
+        let left = self.0[usize::from(from.code())]
+            .checked_sub(1)
+            .ok_or(Miscounted(from))?;
         self.0[usize::from(from.code())] = left;
         self.0[usize::from(to.code())] += 1;
         Ok(())
@@ -177,8 +186,10 @@ impl Tally {
     /// Where the whole stands: finished once all parts are, with the severest outcome; running
     /// from the first start to the last end; else queued if any part is; else blocked.
     pub fn status(&self) -> Status {
-        let finished: u32 =
-            Outcome::ALL.into_iter().map(|outcome| self.count(Status::Finished(outcome))).sum();
+        let finished: u32 = Outcome::ALL
+            .into_iter()
+            .map(|outcome| self.count(Status::Finished(outcome)))
+            .sum();
         if finished == self.total() {
             let worst = Outcome::ALL
                 .into_iter()
@@ -226,13 +237,26 @@ mod tests {
             (vec![Blocked, Queued], Queued),
             (vec![Queued, Running], Running),
             (vec![Blocked, Finished(Outcome::Passed)], Running),
-            (vec![Finished(Outcome::Passed), Finished(Outcome::NotRun)], Finished(Outcome::Passed)),
-            (vec![Finished(Outcome::Failed), Finished(Outcome::NotRun)], Finished(Outcome::Failed)),
-            (vec![Finished(Outcome::Canceled), Finished(Outcome::Passed)], Finished(Outcome::Canceled)),
+            (
+                vec![Finished(Outcome::Passed), Finished(Outcome::NotRun)],
+                Finished(Outcome::Passed),
+            ),
+            (
+                vec![Finished(Outcome::Failed), Finished(Outcome::NotRun)],
+                Finished(Outcome::Failed),
+            ),
+            (
+                vec![Finished(Outcome::Canceled), Finished(Outcome::Passed)],
+                Finished(Outcome::Canceled),
+            ),
             (vec![], Finished(Outcome::NotRun)),
         ];
         for (parts, whole) in cases {
-            assert_eq!(Tally::of(parts.iter().copied()).status(), whole, "{parts:?}");
+            assert_eq!(
+                Tally::of(parts.iter().copied()).status(),
+                whole,
+                "{parts:?}"
+            );
         }
     }
 

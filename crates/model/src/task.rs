@@ -145,7 +145,10 @@ impl TaskState {
             (
                 S::Claimed(lease) | S::Running(lease) | S::Stopping(lease),
                 E::Finish { outcome, .. },
-            ) => Ok(S::Finished { outcome, attempt: Some(lease.attempt) }),
+            ) => Ok(S::Finished {
+                outcome,
+                attempt: Some(lease.attempt),
+            }),
             (S::Finished { .. }, E::Finish { .. }) => self.finish_again(event),
 
             (S::Blocked | S::Queued | S::Claimed(_), E::Cancel) => Ok(S::ended(Outcome::Canceled)),
@@ -214,7 +217,10 @@ impl TaskState {
 
     /// Ended by the server: no attempt can say that it finished the task.
     const fn ended(outcome: Outcome) -> Self {
-        Self::Finished { outcome, attempt: None }
+        Self::Finished {
+            outcome,
+            attempt: None,
+        }
     }
 
     /// The state in one word.
@@ -238,7 +244,9 @@ impl TaskEvent {
             | Self::Start { attempt, .. }
             | Self::Renew { attempt, .. }
             | Self::Finish { attempt, .. } => Some(*attempt),
-            Self::Unblock | Self::Skip | Self::Claim(_) | Self::Cancel | Self::Expire { .. } => None,
+            Self::Unblock | Self::Skip | Self::Claim(_) | Self::Cancel | Self::Expire { .. } => {
+                None
+            }
         }
     }
 
@@ -261,6 +269,9 @@ impl TaskEvent {
 impl Lease {
     /// A lease never gets shorter: heartbeats may arrive out of order.
     fn extended(self, until: Timestamp) -> Self {
-        Self { until: self.until.max(until), ..self }
+        Self {
+            until: self.until.max(until),
+            ..self
+        }
     }
 }
