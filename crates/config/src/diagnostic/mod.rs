@@ -1,0 +1,140 @@
+//! What is wrong with a config, where, and what to do about it.
+
+pub mod code;
+mod render;
+mod sink;
+mod suggest;
+
+use std::fmt;
+
+use serde::Serialize;
+use serde::ser::SerializeStruct;
+
+pub(crate) use sink::{Draft, Sink, error, warning};
+pub(crate) use suggest::{did_you_mean, list};
+
+use crate::SourceFile;
+
+/// How bad a diagnostic is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// The config cannot run.
+    Error,
+    /// The config runs, but perhaps not as its author thinks.
+    Warning,
+}
+
+/// A place in the source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Location {
+    /// The first byte.
+    pub start: usize,
+    /// The byte after the last one. Never before `start`, and on the same line.
+    pub end: usize,
+    /// The line of `start`, from 1.
+    pub line: usize,
+    /// The column of `start` in characters, from 1.
+    pub column: usize,
+}
+
+/// A second place that explains a diagnostic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// The place.
+    pub location: Location,
+    /// What is there, as a fragment: `first defined here`.
+    pub text: String,
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
+    /// Which rule it breaks: one of [`code::ALL`], stable and in kebab case.
+    pub code: &'static str,
+    /// What is wrong, as a lower-case fragment.
+    pub message: String,
+    /// Where.
+    pub location: Location,
+    /// Other places that matter.
+    pub labels: Vec<Label>,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+impl Serialize for Diagnostic {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_struct("Diagnostic", 6)?;
+        object.serialize_field("severity", &self.severity)?;
+        object.serialize_field("code", self.code)?;
+        object.serialize_field("message", &self.message)?;
+        object.serialize_field("line", &self.location.line)?;
+        object.serialize_field("column", &self.location.column)?;
+        object.serialize_field("help", &self.help)?;
+        object.end()
+    }
+}
+
+/// Everything that is wrong with a config, in the order of the source.
+///
+/// Serialises as a list of objects with `severity`, `code`, `message`, `line`, `column`, `help`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Diagnostics(Vec<Diagnostic>);
+
+impl Diagnostics {
+    pub(crate) fn new(mut list: Vec<Diagnostic>) -> Self {
+        list.sort_by_key(|one| (one.location, one.severity));
+        Self(list)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// One after the other, in the order of the source.
+    pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
+        self.0.iter()
+    }
+
+    /// For people: file, line, column, the line itself with a caret, and what to do. Ends with a
+    /// newline unless there is nothing to say.
+    ///
+    /// `source` must be what was compiled; with another text the places are off, but it never
+    /// panics.
+    pub fn render(&self, source: &SourceFile, color: bool) -> String {
+        render::render(&self.0, source, color)
+    }
+}
+
+impl<'a> IntoIterator for &'a Diagnostics {
+    type Item = &'a Diagnostic;
+    type IntoIter = std::slice::Iter<'a, Diagnostic>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+/// One line for each, `line:column: message`: for logs. People want [`Diagnostics::render`].
+impl fmt::Display for Diagnostics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, one) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{}:{}: {}", one.location.line, one.location.column, one.message)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Diagnostics {}

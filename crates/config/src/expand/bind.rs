@@ -1,0 +1,62 @@
+//! Arguments meet the parameters they are for.
+
+use super::substitute::{Scope, Values, substitute};
+use crate::diagnostic::{code, did_you_mean, error, list};
+use crate::syntax::{Declarations, Reader};
+use crate::yaml::{Entry, Mapping, Span};
+
+/// The values of a definition's parameters for one use of it. What does not fit is reported and
+/// stands as `None`, so that references to it are not reported again.
+pub(super) fn bind(
+    reader: Reader<'_>,
+    what: &str,
+    declared: &Declarations,
+    arguments: &Mapping,
+    used: Span,
+) -> Values {
+    for (name, Entry { key_span, .. }) in &arguments.entries {
+        if !declared.contains_key(name) {
+            report_unknown(reader, what, declared, name, *key_span);
+        }
+    }
+    let nothing = Values::new();
+    let mut values = Values::new();
+    for (name, declaration) in declared {
+        let value = declaration.as_ref().and_then(|declaration| {
+            let argument = arguments.entries.get(name);
+            match (argument, &declaration.default) {
+                (Some(Entry { value, .. }), _) => {
+                    let what = format!("`{name}`");
+                    reader.argument(value, &declaration.kind, &what, declaration.name_span)
+                }
+                (None, Some(default)) => {
+                    Some(substitute(reader.cx, default, Scope::Parameters(&nothing)))
+                }
+                (None, None) => {
+                    report_missing(reader, what, name, used, declaration.name_span);
+                    None
+                }
+            }
+        });
+        values.insert(name.clone(), value);
+    }
+    values
+}
+
+fn report_unknown(reader: Reader<'_>, what: &str, declared: &Declarations, name: &str, at: Span) {
+    let names = || declared.keys().map(|name| &**name);
+    let help = did_you_mean(name, names()).unwrap_or_else(|| match declared.is_empty() {
+        true => format!("{what} has no parameters; declare it there or remove it here"),
+        false => format!("its parameters are {}", list(names())),
+    });
+    let message = format!("{what} has no parameter `{name}`");
+    reader.report(error(code::UNKNOWN_ARGUMENT, at, message).help(help));
+}
+
+fn report_missing(reader: Reader<'_>, what: &str, name: &str, used: Span, declared: Span) {
+    reader.report(
+        error(code::MISSING_ARGUMENT, used, format!("{what} needs the parameter `{name}`"))
+            .label(declared, "declared here, without a default")
+            .help(format!("add `{name}:` with a value here, or give it a `default`")),
+    );
+}

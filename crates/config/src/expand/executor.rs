@@ -1,0 +1,88 @@
+//! Executors: by name, or by name with parameters.
+
+use std::rc::Rc;
+
+use indexmap::IndexMap;
+
+use super::Expander;
+use super::bind::bind;
+use super::substitute::{Scope, substitute};
+use crate::diagnostic::{code, did_you_mean, error, list};
+use crate::syntax::{Definition, Reader};
+use crate::yaml::{Mapping, Node, Span, Value};
+
+/// Keys that say in what a job runs. A job with one of its own takes none from its executor.
+const KINDS: &[&str] = &["docker", "machine", "macos"];
+
+/// An executor as a job names it.
+pub(super) struct Reference {
+    pub(super) name: Rc<str>,
+    pub(super) span: Span,
+    pub(super) arguments: Mapping,
+}
+
+/// The value of `executor`: a name, or a mapping with `name` and the executor's parameters.
+pub(super) fn reference(reader: Reader<'_>, node: &Node) -> Option<Reference> {
+    let Value::Mapping(mapping) = &node.value else {
+        let name = reader.name(node, "`executor`")?.into();
+        return Some(Reference { name, span: node.span, arguments: Mapping::default() });
+    };
+    let name = reader.required(mapping.present("name"), "name", node.span)?;
+    let mut arguments = Mapping::clone(mapping);
+    arguments.entries.shift_remove("name");
+    Some(Reference { name: reader.name(name, "`name`")?.into(), span: name.span, arguments })
+}
+
+/// The executor of that name.
+pub(super) fn lookup<'c>(
+    reader: Reader<'_>,
+    executors: &'c IndexMap<Rc<str>, Definition>,
+    reference: &Reference,
+) -> Option<&'c Definition> {
+    let Reference { name, span, .. } = reference;
+    let found = executors.get(name);
+    if found.is_none() && name.contains('/') {
+        reader.not_supported(*span, &format!("`{name}`: an executor of an orb"));
+    } else if found.is_none() {
+        let names = || executors.keys().map(|name| &**name);
+        let help = did_you_mean(name, names()).unwrap_or_else(|| match executors.is_empty() {
+            true => "add it under `executors` at the top level".to_owned(),
+            false => format!("there is {}", list(names())),
+        });
+        let message = format!("there is no executor `{name}`");
+        reader.report(error(code::UNKNOWN_EXECUTOR, *span, message).help(help));
+    }
+    found
+}
+
+impl Expander<'_> {
+    /// The keys of a job's executor, expanded.
+    fn executor(&self, node: &Node) -> Option<Rc<Mapping>> {
+        let reference = reference(self.reader, node)?;
+        let definition = lookup(self.reader, &self.config.executors, &reference)?;
+        let Reference { name, span, arguments } = reference;
+        let what = format!("executor `{name}`");
+        let values = bind(self.reader, &what, &definition.parameters, &arguments, span);
+        let body = self.reader.cx.used_at(span, || {
+            substitute(self.reader.cx, &definition.body, Scope::Parameters(&values))
+        });
+        body.as_mapping().cloned()
+    }
+
+    /// A job with the keys of its executor: the job's own win whole, key by key. Environments are
+    /// the exception; that of the executor comes back beside, to be merged by variable.
+    pub(super) fn with_executor(&self, job: &Mapping) -> (Mapping, Option<Node>) {
+        let mut merged = job.clone();
+        let Some(executor) = job.present("executor").and_then(|node| self.executor(node)) else {
+            return (merged, None);
+        };
+        let own_kind = KINDS.iter().any(|kind| job.present(kind).is_some());
+        for (key, entry) in &executor.entries {
+            let replaced = own_kind && KINDS.contains(&&**key);
+            if !replaced && &**key != "environment" && job.present(key).is_none() {
+                merged.entries.insert(key.clone(), entry.clone());
+            }
+        }
+        (merged, executor.get("environment").cloned())
+    }
+}

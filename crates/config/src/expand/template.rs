@@ -1,0 +1,88 @@
+//! `<< … >>` in texts.
+//!
+//! There are two passes. The first goes over the whole config and resolves `<< pipeline.… >>`; the
+//! second goes over a definition when it is used and resolves `<< parameters.… >>`. Each text sees
+//! each pass once, and what was inserted is never read again: a value that holds `<<` stays a value.
+
+/// A part of a text.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Piece<'a> {
+    /// As it stands.
+    Text(&'a str),
+    /// `\<<`, which stands for `<<`.
+    Escaped,
+    /// `<< inside >>`.
+    Reference { whole: &'a str, inside: &'a str },
+    /// `<<` that opens nothing: a here-document that should be escaped.
+    Open,
+}
+
+/// Splits a text. The pieces in a row are the text again.
+pub(super) fn pieces(text: &str) -> Vec<Piece<'_>> {
+    let mut pieces = vec![];
+    let mut rest = text;
+    while let Some(at) = rest.find("<<") {
+        let (before, from) = rest.split_at(at);
+        if let Some(before) = before.strip_suffix('\\') {
+            pieces.extend([Piece::Text(before), Piece::Escaped]);
+            rest = &from[2..];
+            continue;
+        }
+        pieces.push(Piece::Text(before));
+        match reference(from) {
+            Some(piece @ Piece::Reference { whole, .. }) => {
+                rest = &from[whole.len()..];
+                pieces.push(piece);
+            }
+            _ => {
+                pieces.push(Piece::Open);
+                rest = &from[2..];
+            }
+        }
+    }
+    pieces.push(Piece::Text(rest));
+    pieces.retain(|piece| *piece != Piece::Text(""));
+    pieces
+}
+
+/// The reference at the start of a text: closed on the same line, and either a plain name or
+/// something about parameters and values, which then is an expression.
+fn reference(from: &str) -> Option<Piece<'_>> {
+    let line = from.find('\n').map_or(from, |end| &from[..end]);
+    let close = line.find(">>")?;
+    let whole = &from[..close + 2];
+    let inside = from[2..close].trim();
+    let name = |c: char| c.is_ascii_alphanumeric() || "_-./".contains(c);
+    let plain = !inside.is_empty() && inside.chars().all(name);
+    let speaks_of = |prefix| inside.contains(prefix) && !inside.contains("<<");
+    (plain || ["pipeline.", "parameters.", "matrix."].into_iter().any(speaks_of))
+        .then_some(Piece::Reference { whole, inside })
+}
+
+/// The name in a text that is nothing but one reference: then the value keeps its type.
+pub(super) fn sole_reference(text: &str) -> Option<(&str, &str)> {
+    match pieces(text.trim()).as_slice() {
+        [Piece::Reference { whole, inside }] => Some((whole, inside)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn splits_texts() {
+        let reference = Piece::Reference { whole: "<<parameters.x>>", inside: "parameters.x" };
+        assert_eq!(pieces("a <<parameters.x>> b"), [Piece::Text("a "), reference, Piece::Text(" b")]);
+        assert_eq!(pieces(r"cat \<< EOF"), [Piece::Text("cat "), Piece::Escaped, Piece::Text(" EOF")]);
+        assert_eq!(pieces("cat << EOF\n>>"), [Piece::Text("cat "), Piece::Open, Piece::Text(" EOF\n>>")]);
+        assert_eq!(pieces(""), []);
+    }
+
+    #[test]
+    fn a_sole_reference_fills_the_text() {
+        assert_eq!(sole_reference(" << parameters.x >>\n").map(|it| it.1), Some("parameters.x"));
+        assert_eq!(sole_reference("v<< parameters.x >>"), None);
+    }
+}

@@ -1,0 +1,117 @@
+//! The top level of a config.
+
+use std::rc::Rc;
+
+use indexmap::IndexMap;
+
+use super::keys::{COMMAND, EXECUTOR, JOB, Place, TOP};
+use super::parameter::Declares;
+use super::{Declarations, Reader};
+use crate::diagnostic::{code, did_you_mean, error};
+use crate::yaml::{Document, Mapping, Node, Span};
+
+/// The definitions of a config, by name.
+pub(crate) struct Config {
+    pub(crate) jobs: IndexMap<Rc<str>, Definition>,
+    pub(crate) commands: IndexMap<Rc<str>, Definition>,
+    pub(crate) executors: IndexMap<Rc<str>, Definition>,
+}
+
+/// Something with parameters and a body.
+pub(crate) struct Definition {
+    pub(crate) name_span: Span,
+    pub(crate) parameters: Declarations,
+    /// The mapping without `parameters`, still with its templates.
+    pub(crate) body: Node,
+}
+
+/// How a config says which language it is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Version {
+    /// Without commands, executors, parameters and `<< … >>`.
+    V2,
+    /// With them.
+    V2_1,
+}
+
+/// Keys that came with 2.1.
+const SINCE_2_1: &[&str] = &["commands", "executors", "parameters", "orbs", "setup", "job-groups"];
+
+impl Reader<'_> {
+    /// The `version`. A config of unknown version is read as 2.1, to find what else is wrong.
+    pub(crate) fn version(self, root: &Mapping, span: Span) -> Version {
+        let help = "write `version: 2.1`";
+        let Some(node) = root.present("version") else {
+            let first_line = Span { start: span.start, end: span.start + 1 };
+            self.report(error(code::MISSING_KEY, first_line, "the config has no `version`").help(help));
+            return Version::V2_1;
+        };
+        match node.as_scalar().map(|scalar| &*scalar.text) {
+            Some("2" | "2.0") => Version::V2,
+            Some("2.1") => Version::V2_1,
+            _ => {
+                let message = "`version` must be 2, 2.0 or 2.1";
+                self.report(error(code::BAD_VERSION, node.span, message).help(help));
+                Version::V2_1
+            }
+        }
+    }
+
+    /// Checks the keys of the top level.
+    pub(crate) fn check_top(self, document: &Document, root: &Mapping, version: Version) {
+        for (key, entry) in &root.entries {
+            let span = entry.key_span;
+            match TOP.support(key) {
+                Some(_) if version == Version::V2 && SINCE_2_1.contains(&&**key) => self.report(
+                    error(code::NEEDS_VERSION_2_1, span, format!("`{key}` needs `version: 2.1`"))
+                        .help("change the `version` at the top"),
+                ),
+                Some(support) => self.check_support(key, span, support),
+                // `defaults: &defaults` and the like: a place for anchors, as in CircleCI.
+                None if key.starts_with("x-") => {}
+                None if did_you_mean(key, TOP.names()).is_none()
+                    && document.anchors.iter().any(|at| entry.value.span.contains(*at)) => {}
+                None => self.unknown_key(key, span, &TOP),
+            }
+        }
+        if let Some(setup) = root.present("setup")
+            && self.boolean(setup, "`setup`") == Some(true)
+        {
+            self.not_supported(setup.span, "`setup: true`");
+        }
+    }
+
+    /// The definitions. Pipeline parameters have been substituted before.
+    pub(crate) fn config(self, root: &Mapping) -> Config {
+        let jobs = self.definitions(root, "jobs", &JOB, Declares::Job);
+        let commands = self.definitions(root, "commands", &COMMAND, Declares::Command);
+        let executors = self.definitions(root, "executors", &EXECUTOR, Declares::Executor);
+        Config { jobs, commands, executors }
+    }
+
+    fn definitions(
+        self,
+        root: &Mapping,
+        key: &str,
+        place: &Place,
+        by: Declares,
+    ) -> IndexMap<Rc<str>, Definition> {
+        let mut definitions = IndexMap::new();
+        let Some(all) = root.present(key).and_then(|node| self.mapping(node, &format!("`{key}`")))
+        else {
+            return definitions;
+        };
+        for (name, entry) in &all.entries {
+            let what = format!("`{name}` in `{key}`");
+            let Some(body) = self.mapping(&entry.value, &what) else { continue };
+            self.check_keys(body, place);
+            let parameters = self.declarations(body.present("parameters"), by);
+            let mut body = Mapping::clone(body);
+            body.entries.shift_remove("parameters");
+            let body = Node::mapping(entry.value.span, body);
+            let definition = Definition { name_span: entry.key_span, parameters, body };
+            definitions.insert(name.clone(), definition);
+        }
+        definitions
+    }
+}

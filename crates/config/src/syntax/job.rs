@@ -1,0 +1,106 @@
+//! The body of a job, expanded and with its executor's keys.
+
+use indexmap::IndexMap;
+use outrider_model::plan::EnvironmentKind;
+use outrider_model::ClassName;
+
+use super::Reader;
+use crate::diagnostic::{code, error};
+use crate::yaml::{Mapping, Node, Span};
+
+/// A job as far as it does not depend on other definitions.
+pub(crate) struct Job {
+    pub(crate) environment_kind: Option<EnvironmentKind>,
+    pub(crate) shell: Option<String>,
+    pub(crate) working_directory: String,
+    pub(crate) environment: IndexMap<String, String>,
+    pub(crate) parallelism: u32,
+    pub(crate) class: ClassName,
+    /// As written.
+    pub(crate) resource_class: Option<String>,
+    pub(crate) steps: Option<Node>,
+}
+
+const WORKING_DIRECTORY: &str = "~/project";
+
+impl Reader<'_> {
+    /// Reads a job, or (leniently) an executor.
+    pub(crate) fn job(self, name: &str, body: &Mapping) -> Job {
+        if let Some(kind) = body.present("type") {
+            self.job_type(kind);
+        }
+        let machine = body.present("machine").and_then(|node| self.machine(node));
+        let docker = body.present("docker").and_then(|node| self.docker(node));
+        if let Some((machine, docker)) = body.key_span("machine").zip(body.key_span("docker")) {
+            let message = format!("`{name}` has both `machine` and `docker`");
+            self.report(
+                error(code::CONFLICTING_KEYS, docker.max(machine), message)
+                    .label(docker.min(machine), "the other one")
+                    .help("keep the one that the job should run in"),
+            );
+        }
+        let within = machine.as_ref();
+        let class = body.present("resource_class").or(within.and_then(|it| it.resource_class.as_ref()));
+        let (class, resource_class) = self.class(class);
+        let shell = body.present("shell").or(within.and_then(|it| it.shell.as_ref()));
+        let directory = body.present("working_directory");
+        let image = within.map(|machine| machine.image.clone());
+        Job {
+            environment_kind: docker.or(image.map(|image| EnvironmentKind::Machine { image })),
+            shell: shell.and_then(|node| self.name(node, "`shell`")),
+            working_directory: directory
+                .and_then(|node| self.name(node, "`working_directory`"))
+                .unwrap_or_else(|| WORKING_DIRECTORY.to_owned()),
+            environment: body.get("environment").map(|it| self.environment(it)).unwrap_or_default(),
+            parallelism: self.parallelism(body.present("parallelism")),
+            class,
+            resource_class,
+            steps: body.present("steps").cloned(),
+        }
+    }
+
+    fn job_type(self, node: &Node) {
+        const TYPES: &[(&str, bool)] = &[
+            ("build", true),
+            ("approval", false),
+            ("release", false),
+            ("no-op", false),
+            ("lock", false),
+            ("unlock", false),
+        ];
+        if self.choice(node, "the type of a job", TYPES) == Some(false) {
+            let text = node.as_scalar().map(|scalar| &*scalar.text).unwrap_or_default();
+            self.not_supported(node.span, &format!("`type: {text}`"));
+        }
+    }
+
+    fn parallelism(self, node: Option<&Node>) -> u32 {
+        let most = self.cx.options.limits.parallelism;
+        node.and_then(|node| self.integer(node, "`parallelism`", (1, most))).unwrap_or(1)
+    }
+
+    /// Where a job is queued, and the class as written. Sizes of the cloud have no slash.
+    fn class(self, node: Option<&Node>) -> (ClassName, Option<String>) {
+        let default = || self.cx.options.default_class.clone();
+        let Some(node) = node else { return (default(), None) };
+        let Some(written) = self.name(node, "`resource_class`") else { return (default(), None) };
+        if !written.contains('/') || self.unknown(node) {
+            return (default(), Some(written));
+        }
+        match written.parse() {
+            Ok(class) => (class, Some(written)),
+            Err(_) => {
+                self.report_class(node.span, &written);
+                (default(), Some(written))
+            }
+        }
+    }
+
+    fn report_class(self, span: Span, written: &str) {
+        let message = format!("`{written}` is not the name of a resource class");
+        self.report(error(code::BAD_CLASS, span, message).help(
+            "write namespace/name, with a-z 0-9 _ - before the slash and a-z A-Z 0-9 : _ + - \
+             after it, for example `acme/linux`",
+        ));
+    }
+}

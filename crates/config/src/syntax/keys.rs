@@ -1,0 +1,246 @@
+//! Which keys there are, and what becomes of them: the one table of the language.
+
+use super::Reader;
+use crate::diagnostic::{code, did_you_mean, error, warning};
+use crate::yaml::{Mapping, Span};
+
+/// What becomes of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Support {
+    /// It does what it does in CircleCI.
+    Works,
+    /// It is for people; nothing changes with it.
+    Inert,
+    /// It means something in CircleCI's cloud only: a warning says so.
+    NoEffect,
+    /// It would change what runs, and Outrider does not do it yet: an error says so.
+    NotYet,
+}
+use Support::{Inert, NoEffect, NotYet, Works};
+
+/// A kind of mapping: what it is called and its keys.
+pub(crate) struct Place {
+    pub(crate) name: &'static str,
+    keys: &'static [(&'static str, Support)],
+}
+
+pub(crate) const TOP: Place = Place {
+    name: "the config",
+    keys: &[
+        ("version", Works),
+        ("parameters", Works),
+        ("commands", Works),
+        ("executors", Works),
+        ("jobs", Works),
+        ("workflows", Works),
+        ("orbs", NotYet),
+        ("setup", Works),
+        ("job-groups", NotYet),
+        ("description", Inert),
+        ("display", Inert),
+        ("examples", Inert),
+        ("experimental", NoEffect),
+    ],
+};
+
+pub(crate) const PARAMETER: Place = Place {
+    name: "a parameter",
+    keys: &[("type", Works), ("default", Works), ("enum", Works), ("description", Inert)],
+};
+
+pub(crate) const COMMAND: Place = Place {
+    name: "a command",
+    keys: &[("parameters", Works), ("steps", Works), ("description", Inert)],
+};
+
+pub(crate) const EXECUTOR: Place = Place {
+    name: "an executor",
+    keys: &[
+        ("parameters", Works),
+        ("docker", Works),
+        ("machine", Works),
+        ("macos", NotYet),
+        ("windows", NotYet),
+        ("resource_class", Works),
+        ("shell", Works),
+        ("working_directory", Works),
+        ("environment", Works),
+        ("description", Inert),
+    ],
+};
+
+pub(crate) const JOB: Place = Place {
+    name: "a job",
+    keys: &[
+        ("type", Works),
+        ("parameters", Works),
+        ("executor", Works),
+        ("docker", Works),
+        ("machine", Works),
+        ("macos", NotYet),
+        ("steps", Works),
+        ("shell", Works),
+        ("working_directory", Works),
+        ("environment", Works),
+        ("parallelism", Works),
+        ("resource_class", Works),
+        ("branches", NotYet),
+        ("retention", NotYet),
+        ("circleci_ip_ranges", NoEffect),
+        ("plan_name", NotYet),
+        ("validation", NotYet),
+        ("key", NotYet),
+        ("description", Inert),
+    ],
+};
+
+pub(crate) const MACHINE: Place = Place {
+    name: "`machine`",
+    keys: &[
+        ("enabled", Works),
+        ("image", Works),
+        ("resource_class", Works),
+        ("shell", Works),
+        ("docker_layer_caching", NoEffect),
+    ],
+};
+
+pub(crate) const DOCKER_IMAGE: Place = Place {
+    name: "an image of `docker`",
+    keys: &[
+        ("image", Works),
+        ("name", Works),
+        ("entrypoint", Works),
+        ("command", Works),
+        ("user", Works),
+        ("environment", Works),
+        ("auth", NotYet),
+        ("aws_auth", NotYet),
+        ("gcp_auth", NotYet),
+    ],
+};
+
+pub(crate) const RUN: Place = Place {
+    name: "`run`",
+    keys: &[
+        ("command", Works),
+        ("name", Works),
+        ("shell", Works),
+        ("environment", Works),
+        ("background", Works),
+        ("working_directory", Works),
+        ("no_output_timeout", Works),
+        ("when", Works),
+        ("max_auto_reruns", Works),
+        ("auto_rerun_delay", Works),
+    ],
+};
+
+pub(crate) const CHECKOUT: Place = Place {
+    name: "`checkout`",
+    keys: &[("path", Works), ("method", Works), ("depth", NotYet), ("name", NotYet)],
+};
+
+pub(crate) const CONDITIONAL: Place =
+    Place { name: "a conditional step", keys: &[("condition", Works), ("steps", Works)] };
+
+pub(crate) const WORKFLOW: Place = Place {
+    name: "a workflow",
+    keys: &[
+        ("jobs", Works),
+        ("when", Works),
+        ("unless", Works),
+        ("triggers", NotYet),
+        ("max_auto_reruns", NotYet),
+        ("description", Inert),
+    ],
+};
+
+/// Keys of a job in a workflow; all others are the job's parameters.
+pub(crate) const INVOCATION: Place = Place {
+    name: "a job of a workflow",
+    keys: &[
+        ("name", Works),
+        ("requires", Works),
+        ("pre-steps", Works),
+        ("post-steps", Works),
+        ("context", NotYet),
+        ("type", NotYet),
+        ("filters", NotYet),
+        ("matrix", NotYet),
+        ("serial-group", NotYet),
+        ("override-with", NotYet),
+    ],
+};
+
+/// Steps that are built into the language.
+pub(crate) const STEPS: Place = Place {
+    name: "a step",
+    keys: &[
+        ("run", Works),
+        ("checkout", Works),
+        ("when", Works),
+        ("unless", Works),
+        ("steps", Works),
+        ("setup_remote_docker", NotYet),
+        ("save_cache", NotYet),
+        ("restore_cache", NotYet),
+        ("store_artifacts", NotYet),
+        ("store_test_results", NotYet),
+        ("persist_to_workspace", NotYet),
+        ("attach_workspace", NotYet),
+        ("add_ssh_keys", NotYet),
+        ("install_signing_bundle", NotYet),
+        ("deploy", NotYet),
+    ],
+};
+
+impl Place {
+    pub(crate) fn support(&self, key: &str) -> Option<Support> {
+        self.keys.iter().find(|(name, _)| *name == key).map(|(_, support)| *support)
+    }
+
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.keys.iter().map(|(name, _)| *name)
+    }
+}
+
+impl Reader<'_> {
+    /// Reports every key of a mapping that does not belong there.
+    pub(crate) fn check_keys(self, mapping: &Mapping, place: &Place) {
+        for (key, entry) in &mapping.entries {
+            match place.support(key) {
+                Some(support) => self.check_support(key, entry.key_span, support),
+                None => self.unknown_key(key, entry.key_span, place),
+            }
+        }
+    }
+
+    pub(crate) fn check_support(self, key: &str, span: Span, support: Support) {
+        match support {
+            Works | Inert => {}
+            NotYet => self.not_supported(span, &format!("`{key}`")),
+            NoEffect => self.report(
+                warning(code::NO_EFFECT, span, format!("`{key}` has no effect on your own runners"))
+                    .help("it means something in CircleCI's cloud only; you can leave it"),
+            ),
+        }
+    }
+
+    pub(crate) fn unknown_key(self, key: &str, span: Span, place: &Place) {
+        let Place { name, .. } = place;
+        let all = || format!("{name} takes {}", crate::diagnostic::list(place.names()));
+        self.report(
+            error(code::UNKNOWN_KEY, span, format!("{name} has no key `{key}`"))
+                .help(did_you_mean(key, place.names()).unwrap_or_else(all)),
+        );
+    }
+
+    /// Refuses a part of the language that is known but not done.
+    pub(crate) fn not_supported(self, span: Span, what: &str) {
+        self.report(
+            error(code::NOT_SUPPORTED, span, format!("{what} is not supported yet"))
+                .help("remove it to run this config; without it, the result may differ from CircleCI's"),
+        );
+    }
+}

@@ -1,0 +1,223 @@
+//! YAML events to a tree.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Tag};
+
+use super::merge::merge;
+use super::offsets::Offsets;
+use super::{Entry, Mapping, Node, Span};
+use crate::Limits;
+use crate::diagnostic::{Draft, Sink, code, error};
+
+/// A parsed file.
+pub(crate) struct Document {
+    pub(crate) root: Node,
+    /// Where the anchored nodes stand.
+    pub(crate) anchors: Vec<Span>,
+}
+
+/// Parses a file. Without a tree there is at least one error in the sink; duplicate keys and bad
+/// merges are reported but still give a tree.
+pub(crate) fn parse(text: &str, limits: &Limits, sink: &Sink<'_>) -> Option<Document> {
+    let offsets = Offsets::new(text);
+    let mut builder = Builder { sink, limits, nodes: 0, stack: vec![], anchors: HashMap::new(), root: None };
+    let mut parser = Parser::new_from_str(text);
+    let mut documents = 0;
+    while let Some(next) = parser.next_event() {
+        let step = match next {
+            Ok((Event::DocumentStart(_), span)) => {
+                documents += 1;
+                if documents > 1 { Err(several_documents(offsets.span(span))) } else { Ok(()) }
+            }
+            Ok((event, span)) => builder.event(event, offsets.span(span)),
+            Err(failure) => Err(syntax_error(text, &offsets, &failure)),
+        };
+        if let Err(draft) = step {
+            sink.push(draft);
+            return None;
+        }
+    }
+    let anchors = builder.anchors.values().map(|node| node.span).collect();
+    match builder.root {
+        Some(root) if !root.is_null() => Some(Document { root, anchors }),
+        _ => {
+            sink.push(empty_config());
+            None
+        }
+    }
+}
+
+/// Builds the tree without recursion, so that depth is ours to bound.
+struct Builder<'a> {
+    sink: &'a Sink<'a>,
+    limits: &'a Limits,
+    nodes: usize,
+    stack: Vec<Frame>,
+    anchors: HashMap<usize, Node>,
+    root: Option<Node>,
+}
+
+struct Frame {
+    span: Span,
+    anchor: usize,
+    content: Content,
+}
+
+enum Content {
+    Sequence(Vec<Node>),
+    Mapping { mapping: Mapping, key: Option<(Rc<str>, Span, bool)>, merged: Vec<Node> },
+}
+
+impl Builder<'_> {
+    fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), Draft> {
+        match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                let quoted = style != ScalarStyle::Plain || tag.is_some_and(|tag| is_string(&tag));
+                let node = Node::scalar(span, text.as_ref(), quoted);
+                self.add(node, anchor)
+            }
+            Event::Alias(anchor) => self.alias(anchor, span),
+            Event::SequenceStart(anchor, _) => self.open(span, anchor, Content::Sequence(vec![])),
+            Event::MappingStart(anchor, _) => {
+                let content = Content::Mapping { mapping: Mapping::default(), key: None, merged: vec![] };
+                self.open(span, anchor, content)
+            }
+            Event::SequenceEnd | Event::MappingEnd => self.close(span),
+            _ => Ok(()),
+        }
+    }
+
+    fn open(&mut self, span: Span, anchor: usize, content: Content) -> Result<(), Draft> {
+        if self.stack.len() >= self.limits.depth {
+            return Err(too_deep(span, self.limits.depth));
+        }
+        self.stack.push(Frame { span, anchor, content });
+        Ok(())
+    }
+
+    fn close(&mut self, end: Span) -> Result<(), Draft> {
+        let Some(Frame { span, anchor, content }) = self.stack.pop() else {
+            return Ok(());
+        };
+        let span = Span { start: span.start, end: end.start.max(span.end) };
+        let node = match content {
+            Content::Sequence(items) => Node::sequence(span, items),
+            Content::Mapping { mut mapping, merged, .. } => {
+                merge(self.sink, &mut mapping, &merged);
+                let node = Node::mapping(span, mapping);
+                if !merged.is_empty() {
+                    self.count(node.nodes, span)?;
+                }
+                node
+            }
+        };
+        self.add(node, anchor)
+    }
+
+    fn alias(&mut self, anchor: usize, span: Span) -> Result<(), Draft> {
+        let Some(node) = self.anchors.get(&anchor).cloned() else {
+            return Err(error(code::RECURSIVE_ALIAS, span, "this alias stands in its own anchor")
+                .help("move the anchor to a node that does not hold the alias"));
+        };
+        if self.stack.len() + node.height > self.limits.depth {
+            return Err(too_deep(span, self.limits.depth));
+        }
+        self.count(node.nodes - 1, span)?;
+        self.add(node, 0)
+    }
+
+    /// Counts nodes against the limit, those behind aliases each time they are used.
+    fn count(&mut self, nodes: usize, span: Span) -> Result<(), Draft> {
+        self.nodes = self.nodes.saturating_add(nodes);
+        if self.nodes > self.limits.nodes {
+            let limit = self.limits.nodes;
+            let message = format!("with its aliases expanded, the config has more than {limit} nodes");
+            return Err(error(code::TOO_MANY_NODES, span, message)
+                .help("aliases of aliases multiply: use fewer of them, or split the config"));
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, node: Node, anchor: usize) -> Result<(), Draft> {
+        self.count(1, node.span)?;
+        if anchor != 0 {
+            self.anchors.insert(anchor, node.clone());
+        }
+        let Some(frame) = self.stack.last_mut() else {
+            self.root = Some(node);
+            return Ok(());
+        };
+        match &mut frame.content {
+            Content::Sequence(items) => items.push(node),
+            Content::Mapping { mapping, key, merged } => match key.take() {
+                None => *key = Some(as_key(&node)?),
+                Some((_, _, true)) => merged.push(node),
+                Some((name, span, false)) => insert(self.sink, mapping, name, span, node),
+            },
+        }
+        Ok(())
+    }
+}
+
+/// A key's text, its place, and whether it is the merge key.
+fn as_key(node: &Node) -> Result<(Rc<str>, Span, bool), Draft> {
+    match node.as_scalar() {
+        Some(scalar) => {
+            let merge = &*scalar.text == "<<" && !scalar.quoted;
+            Ok((scalar.text.clone(), node.span, merge))
+        }
+        None => {
+            let message = format!("a key must be text, not {}", node.kind());
+            Err(error(code::COMPLEX_KEY, node.span, message)
+                .help("put quotes around a value that starts with `{`, `[` or `<<`"))
+        }
+    }
+}
+
+fn insert(sink: &Sink<'_>, mapping: &mut Mapping, name: Rc<str>, span: Span, value: Node) {
+    if let Some(first) = mapping.entries.get(&name) {
+        sink.push(
+            error(code::DUPLICATE_KEY, span, format!("key `{name}` is there twice"))
+                .label(first.key_span, "first here")
+                .help("remove one of the two, or merge them"),
+        );
+        return;
+    }
+    mapping.entries.insert(name, Entry { key_span: span, value });
+}
+
+fn is_string(tag: &Tag) -> bool {
+    tag.is_yaml_core_schema() && tag.suffix == "str"
+}
+
+fn too_deep(span: Span, limit: usize) -> Draft {
+    error(code::TOO_DEEP, span, format!("nested more than {limit} levels deep"))
+        .help("flatten the config; check for brackets that are never closed")
+}
+
+fn several_documents(span: Span) -> Draft {
+    error(code::SEVERAL_DOCUMENTS, span, "a config is a single YAML document; a second one starts here")
+        .help("remove the `---` line and what follows it")
+}
+
+fn empty_config() -> Draft {
+    error(code::CONFIG_EMPTY, Span::default(), "the config is empty")
+        .help("start with `version: 2.1` and a job called `build`; see examples/quickstart")
+}
+
+fn syntax_error(text: &str, offsets: &Offsets, failure: &ScanError) -> Draft {
+    let at = offsets.byte(failure.marker().index());
+    let mut info = failure.info().trim_end_matches('.').to_owned();
+    if let Some(first) = info.get_mut(..1) {
+        first.make_ascii_lowercase();
+    }
+    let line = text.get(..at as usize).map_or("", |before| before.rsplit('\n').next().unwrap_or(""));
+    let help = if line.contains('\t') {
+        "YAML indents with spaces: replace the tab"
+    } else {
+        "check indentation, colons, quotes and brackets here and on the line before"
+    };
+    error(code::SYNTAX, Span { start: at, end: at + 1 }, format!("not valid YAML: {info}")).help(help)
+}

@@ -1,0 +1,112 @@
+//! The language by example. Each file `cases/TOPIC/CASE.yml` compiles to the plan in `CASE.json`
+//! beside it, or gives the diagnostics in `CASE.txt`. A case with both compiles with warnings.
+//!
+//! `OUTRIDER_BLESS=1 cargo test -p outrider-config` writes what comes out; read the diff before you
+//! commit it. What a caller would say stands at the top of a case: `#: parameter name=value`,
+//! `#: branch main`, `#: workflow name`, `#: job name`, `#: limit jobs 3`.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use outrider_config::diagnostic::code;
+use outrider_config::{ParameterValue, SourceFile, compile};
+use support::{fixtures, options};
+
+#[test]
+fn every_case_gives_what_stands_beside_it() {
+    let cases = fixtures();
+    assert!(cases.len() > 50, "the cases are gone");
+    let wrong: Vec<String> = cases.iter().flat_map(|case| check(case)).collect();
+    assert!(
+        wrong.is_empty(),
+        "{}\n\nif this is right, accept it with OUTRIDER_BLESS=1",
+        wrong.join("\n")
+    );
+}
+
+#[test]
+fn every_diagnostic_has_a_case() {
+    let mut shown = BTreeSet::new();
+    for case in fixtures() {
+        let (source, options) = load(&case);
+        let diagnostics = match compile(&source, &options) {
+            Ok(compiled) => compiled.warnings,
+            Err(errors) => errors,
+        };
+        shown.extend(diagnostics.iter().map(|one| one.code));
+    }
+    let all: BTreeSet<_> = code::ALL.iter().copied().collect();
+    let without: Vec<_> = all.difference(&shown).collect();
+    assert!(without.is_empty(), "no case gives {without:?}");
+}
+
+/// What a case expects, with the suffix of the file that says so.
+fn check(case: &Path) -> Vec<String> {
+    let (source, options) = load(case);
+    let (plan, diagnostics) = match compile(&source, &options) {
+        Ok(compiled) => (Some(compiled.plan), compiled.warnings),
+        Err(errors) => (None, errors),
+    };
+    let plan = plan.map(|plan| serde_json::to_string_pretty(&plan).unwrap() + "\n");
+    let text = diagnostics.render(&source, false);
+    let text = (!text.is_empty()).then_some(text);
+    [("json", plan), ("txt", text)]
+        .into_iter()
+        .filter_map(|(suffix, actual)| compare(&case.with_extension(suffix), actual))
+        .collect()
+}
+
+fn compare(path: &PathBuf, actual: Option<String>) -> Option<String> {
+    let expected = std::fs::read_to_string(path).ok();
+    if actual == expected {
+        return None;
+    }
+    if std::env::var_os("OUTRIDER_BLESS").is_some() {
+        match &actual {
+            Some(actual) => std::fs::write(path, actual).unwrap(),
+            None => std::fs::remove_file(path).unwrap(),
+        }
+        return None;
+    }
+    let none = || "(nothing)\n".to_owned();
+    let (expected, actual) = (expected.unwrap_or_else(none), actual.unwrap_or_else(none));
+    Some(format!("--- {}, expected:\n{expected}--- actual:\n{actual}", path.display()))
+}
+
+fn load(case: &Path) -> (SourceFile, outrider_config::Options) {
+    let text = std::fs::read_to_string(case).unwrap();
+    let mut options = options();
+    let directives = text.lines().map_while(|line| line.strip_prefix("#: "));
+    for directive in directives {
+        let (word, rest) = directive.split_once(' ').unwrap();
+        let owned = || Some(rest.to_owned());
+        match word {
+            "parameter" => {
+                let (name, value) = rest.split_once('=').unwrap();
+                let value = ParameterValue::Text(value.to_owned());
+                options.parameters.insert(name.to_owned(), value);
+            }
+            "branch" => options.values.git_branch = owned(),
+            "tag" => options.values.git_tag = owned(),
+            "revision" => options.values.git_revision = owned(),
+            "workflow" => options.only_workflow = owned(),
+            "job" => options.only_job = owned(),
+            "limit" => {
+                let (what, value) = rest.split_once(' ').unwrap();
+                let value = value.parse().unwrap();
+                match what {
+                    "bytes" => options.limits.bytes = value,
+                    "depth" => options.limits.depth = value,
+                    "nodes" => options.limits.nodes = value,
+                    "jobs" => options.limits.jobs = value,
+                    "expansion" => options.limits.expansion = value,
+                    _ => panic!("no limit {what}"),
+                }
+            }
+            _ => panic!("no directive {word}"),
+        }
+    }
+    (SourceFile::new("config.yml", text), options)
+}
