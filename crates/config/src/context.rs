@@ -2,8 +2,8 @@
 
 use std::cell::{Cell, RefCell};
 
-use crate::diagnostic::{Draft, Sink, code, error};
 use crate::Options;
+use crate::diagnostic::{Draft, Sink, code, error};
 use crate::yaml::{self, Document, Span};
 
 /// One compilation.
@@ -14,17 +14,31 @@ pub(crate) struct Context<'a> {
     /// Uses that led to the definition that is being expanded, the innermost last.
     trail: RefCell<Vec<Span>>,
     spent: Cell<usize>,
+    /// Whether a limit was passed: then nothing is expanded any more, and what is half expanded is
+    /// not worth a word.
+    stopped: Cell<bool>,
     /// Whether the config's version knows `<< … >>`.
     pub(crate) templates: Cell<bool>,
 }
 
 impl<'a> Context<'a> {
     pub(crate) fn new(text: &'a str, options: &'a Options, sink: Sink<'a>) -> Self {
-        Self { text, options, sink, trail: RefCell::default(), spent: Cell::new(0), templates: Cell::new(true) }
+        Self {
+            text,
+            options,
+            sink,
+            trail: RefCell::default(),
+            spent: Cell::new(0),
+            stopped: Cell::new(false),
+            templates: Cell::new(true),
+        }
     }
 
     /// Says what is wrong; inside a definition that is being expanded also for which use.
     pub(crate) fn report(&self, draft: Draft) {
+        if self.stopped.get() {
+            return;
+        }
         let used = self.trail.borrow().last().copied();
         self.sink.push(match used {
             Some(span) => draft.label(span, "used here"),
@@ -56,18 +70,21 @@ impl<'a> Context<'a> {
     /// Accounts for what is about to be made; false once the limit is passed, which stops all
     /// expansion.
     pub(crate) fn spend(&self, amount: usize, span: Span) -> bool {
-        let before = self.spent.get();
         let limit = self.options.limits.expansion;
-        let after = before.saturating_add(amount);
-        self.spent.set(after);
-        if after > limit && before <= limit {
+        self.spent.set(self.spent.get().saturating_add(amount));
+        if self.spent.get() > limit {
             let message = format!("parameters and commands expand to more than {limit} bytes");
-            self.report(
-                error(code::EXPANSION_TOO_LARGE, span, message)
-                    .help("commands that call commands multiply: call fewer of them, or split the config"),
-            );
+            self.stop(error(code::EXPANSION_TOO_LARGE, span, message).help(
+                "commands that call commands multiply: call fewer of them, or split the config",
+            ));
         }
-        after <= limit
+        !self.stopped.get()
+    }
+
+    /// Says which limit was passed, and ends all expansion.
+    pub(crate) fn stop(&self, draft: Draft) {
+        self.report(draft);
+        self.stopped.set(true);
     }
 
     /// Narrows the place of a text to a piece of it, if the piece is there as it stands.
@@ -76,8 +93,14 @@ impl<'a> Context<'a> {
             .text
             .get(span.start as usize..span.end as usize)
             .and_then(|written| written.find(piece));
-        match found.and_then(|at| u32::try_from(at).ok()).zip(u32::try_from(piece.len()).ok()) {
-            Some((at, length)) => Span { start: span.start + at, end: span.start + at + length },
+        match found
+            .and_then(|at| u32::try_from(at).ok())
+            .zip(u32::try_from(piece.len()).ok())
+        {
+            Some((at, length)) => Span {
+                start: span.start + at,
+                end: span.start + at + length,
+            },
             None => span,
         }
     }

@@ -46,20 +46,30 @@ pub fn compile(source: &SourceFile, options: &Options) -> Result<Compiled, Diagn
     if source.text.len() > limits.bytes.min(u32::MAX as usize) {
         return Err(too_large(source.text.len(), limits));
     }
-    let cx = Context::new(&source.text, options, Sink::new(&source.text, limits.diagnostics));
+    let cx = Context::new(
+        &source.text,
+        options,
+        Sink::new(&source.text, limits.diagnostics),
+    );
     let document = cx.parse();
     let plan = document.and_then(|document| expand::plan(&cx, &document));
     let failed = cx.errors() > 0;
     let diagnostics = Diagnostics::new(cx.into_sink().into_list());
     match plan {
-        Some(plan) if !failed => Ok(Compiled { plan, warnings: diagnostics }),
+        Some(plan) if !failed => Ok(Compiled {
+            plan,
+            warnings: diagnostics,
+        }),
         _ => Err(diagnostics),
     }
 }
 
 fn too_large(bytes: usize, limits: &Limits) -> Diagnostics {
     let sink = Sink::new("", 1);
-    let message = format!("the config has {bytes} bytes, more than the limit of {}", limits.bytes);
+    let message = format!(
+        "the config has {bytes} bytes, more than the limit of {}",
+        limits.bytes
+    );
     sink.push(
         error(code::CONFIG_TOO_LARGE, Span::default(), message)
             .help("is this the right file? if it is, split it, or raise the limit"),

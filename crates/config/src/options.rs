@@ -117,8 +117,12 @@ const KNOWN: &[&str] = &[
 ];
 
 /// Groups of values that depend on what triggered the pipeline.
-const KNOWN_GROUPS: &[&str] =
-    &["deploy.", "event.context.github.", "event.github.", "trigger_parameters."];
+const KNOWN_GROUPS: &[&str] = &[
+    "deploy.",
+    "event.context.github.",
+    "event.github.",
+    "trigger_parameters.",
+];
 
 const FIELDS: &[&str] = &[
     "id",
@@ -144,14 +148,19 @@ impl PipelineValues {
         }
         let text = |field: &Option<String>| field.clone().unwrap_or_default();
         Some(PipelineValue::Text(match name {
-            "id" => self.id.clone().unwrap_or_else(|| "00000000-0000-0000-0000-000000000000".into()),
+            "id" => self
+                .id
+                .clone()
+                .unwrap_or_else(|| "00000000-0000-0000-0000-000000000000".into()),
             "number" => return Some(PipelineValue::Literal(self.number.unwrap_or(1).to_string())),
             "project.slug" => text(&self.project_slug),
             "project.type" => text(&self.project_type),
             "project.git_url" | "git.repo_url" => text(&self.git_url),
             "git.branch" => text(&self.git_branch),
             "git.branch.is_default" => {
-                return Some(PipelineValue::Literal(self.git_branch_is_default.to_string()));
+                return Some(PipelineValue::Literal(
+                    self.git_branch_is_default.to_string(),
+                ));
             }
             "git.tag" => text(&self.git_tag),
             "git.revision" => text(&self.git_revision),

@@ -12,6 +12,9 @@ pub struct SourceFile {
 impl SourceFile {
     /// A config file.
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { name: name.into(), text: text.into() }
+        Self {
+            name: name.into(),
+            text: text.into(),
+        }
     }
 }

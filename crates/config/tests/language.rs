@@ -72,7 +72,10 @@ fn compare(path: &PathBuf, actual: Option<String>) -> Option<String> {
     }
     let none = || "(nothing)\n".to_owned();
     let (expected, actual) = (expected.unwrap_or_else(none), actual.unwrap_or_else(none));
-    Some(format!("--- {}, expected:\n{expected}--- actual:\n{actual}", path.display()))
+    Some(format!(
+        "--- {}, expected:\n{expected}--- actual:\n{actual}",
+        path.display()
+    ))
 }
 
 fn load(case: &Path) -> (SourceFile, outrider_config::Options) {

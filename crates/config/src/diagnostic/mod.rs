@@ -131,7 +131,11 @@ impl fmt::Display for Diagnostics {
             if index > 0 {
                 f.write_str("\n")?;
             }
-            write!(f, "{}:{}: {}", one.location.line, one.location.column, one.message)?;
+            write!(
+                f,
+                "{}:{}: {}",
+                one.location.line, one.location.column, one.message
+            )?;
         }
         Ok(())
     }

@@ -30,7 +30,10 @@ pub(crate) fn error(code: &'static str, span: Span, message: impl Into<String>) 
 
 /// Starts a warning.
 pub(crate) fn warning(code: &'static str, span: Span, message: impl Into<String>) -> Draft {
-    Draft { severity: Severity::Warning, ..error(code, span, message) }
+    Draft {
+        severity: Severity::Warning,
+        ..error(code, span, message)
+    }
 }
 
 impl Draft {
@@ -72,8 +75,15 @@ struct State {
 impl<'a> Sink<'a> {
     pub(crate) fn new(text: &'a str, limit: usize) -> Self {
         let newlines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
-        let line_starts = std::iter::once(0).chain(newlines.map(|(at, _)| at + 1)).collect();
-        Self { text, line_starts, limit, state: RefCell::default() }
+        let line_starts = std::iter::once(0)
+            .chain(newlines.map(|(at, _)| at + 1))
+            .collect();
+        Self {
+            text,
+            line_starts,
+            limit,
+            state: RefCell::default(),
+        }
     }
 
     pub(crate) fn push(&self, draft: Draft) {
@@ -82,18 +92,26 @@ impl<'a> Sink<'a> {
             state.errors += 1;
         }
         if state.list.len() >= self.limit
-            || !state.seen.insert((draft.span, draft.code, draft.message.clone()))
+            || !state
+                .seen
+                .insert((draft.span, draft.code, draft.message.clone()))
         {
             return;
         }
-        let labels = draft.labels.into_iter();
+        let labels = draft
+            .labels
+            .into_iter()
+            .filter(|(span, _)| *span != draft.span);
         state.list.push(Diagnostic {
             severity: draft.severity,
             code: draft.code,
             message: draft.message,
             location: self.locate(draft.span),
             labels: labels
-                .map(|(span, text)| Label { location: self.locate(span), text })
+                .map(|(span, text)| Label {
+                    location: self.locate(span),
+                    text,
+                })
                 .collect(),
             help: draft.help,
         });
@@ -117,11 +135,19 @@ impl<'a> Sink<'a> {
         let line_end = start + rest.find(['\n', '\r']).unwrap_or(rest.len());
         let end = floor_boundary(self.text, span.end as usize).clamp(start, line_end);
         let column = self.text[line_start..start].chars().count() + 1;
-        Location { start, end, line, column }
+        Location {
+            start,
+            end,
+            line,
+            column,
+        }
     }
 }
 
 /// The last character boundary that is not after `at`.
 fn floor_boundary(text: &str, at: usize) -> usize {
-    (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
+    (0..=at.min(text.len()))
+        .rev()
+        .find(|at| text.is_char_boundary(*at))
+        .unwrap_or(0)
 }

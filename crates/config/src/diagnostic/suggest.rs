@@ -19,14 +19,22 @@ fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Opt
         .into_iter()
         .filter(|candidate| candidate.len() <= LONGEST)
         .map(|candidate| (distance(&folded, &fold(candidate)), candidate))
-        .filter(|(distance, candidate)| *distance <= candidate.chars().count().max(3) / 3)
+        .filter(|(distance, candidate)| distance * 3 <= candidate.len().max(word.len()))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
 
 /// Case and the choice between `-` and `_` are the commonest slips, and cost nothing.
 fn fold(word: &str) -> Vec<char> {
-    word.chars().map(|c| if c == '-' { '_' } else { c.to_ascii_lowercase() }).collect()
+    word.chars()
+        .map(|c| {
+            if c == '-' {
+                '_'
+            } else {
+                c.to_ascii_lowercase()
+            }
+        })
+        .collect()
 }
 
 /// Edit distance with transposition of neighbours (optimal string alignment).
@@ -38,7 +46,9 @@ fn distance(a: &[char], b: &[char]) -> usize {
         for j in 1..=b.len() {
             let at = |row: usize, column: usize| cells[row * width + column];
             let unequal = usize::from(a[i - 1] != b[j - 1]);
-            let mut best = (at(i - 1, j) + 1).min(at(i, j - 1) + 1).min(at(i - 1, j - 1) + unequal);
+            let mut best = (at(i - 1, j) + 1)
+                .min(at(i, j - 1) + 1)
+                .min(at(i - 1, j - 1) + unequal);
             if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
                 best = best.min(at(i - 2, j - 2) + 1);
             }
@@ -67,7 +77,10 @@ mod tests {
     fn suggests_only_what_is_near() {
         let keys = ["parallelism", "steps", "working_directory", "when"];
         assert_eq!(closest("paralelism", keys), Some("parallelism"));
-        assert_eq!(closest("working-directory", keys), Some("working_directory"));
+        assert_eq!(
+            closest("working-directory", keys),
+            Some("working_directory")
+        );
         assert_eq!(closest("setps", keys), Some("steps"));
         assert_eq!(closest("banana", keys), None);
     }

@@ -55,8 +55,14 @@ fn report_unknown(reader: Reader<'_>, what: &str, declared: &Declarations, name:
 
 fn report_missing(reader: Reader<'_>, what: &str, name: &str, used: Span, declared: Span) {
     reader.report(
-        error(code::MISSING_ARGUMENT, used, format!("{what} needs the parameter `{name}`"))
-            .label(declared, "declared here, without a default")
-            .help(format!("add `{name}:` with a value here, or give it a `default`")),
+        error(
+            code::MISSING_ARGUMENT,
+            used,
+            format!("{what} needs the parameter `{name}`"),
+        )
+        .label(declared, "declared here, without a default")
+        .help(format!(
+            "add `{name}:` with a value here, or give it a `default`"
+        )),
     );
 }

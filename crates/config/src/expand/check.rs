@@ -7,13 +7,16 @@ use super::substitute::{Scope, Values, substitute};
 use super::{executor, graph, logic};
 use crate::context::Context;
 use crate::diagnostic::{code, error};
-use crate::syntax::{Config, Definition, Reader, STEPS, Step};
+use crate::syntax::{Config, Definition, Reader, STEPS, Step, Type};
 use crate::yaml::{Mapping, Node, Span, Value};
 
 /// Reports what is wrong with definitions whatever their parameters will be. False if commands
 /// call each other in a circle, so that they must not be expanded.
 pub(super) fn check(cx: &Context<'_>, config: &Config) -> bool {
-    let checker = Checker { reader: Reader { cx, lenient: true }, config };
+    let checker = Checker {
+        reader: Reader { cx, lenient: true },
+        config,
+    };
     for (name, job) in &config.jobs {
         checker.job(name, job);
     }
@@ -23,7 +26,11 @@ pub(super) fn check(cx: &Context<'_>, config: &Config) -> bool {
             let _ = checker.reader.job(name, body);
         }
     }
-    let calls: Vec<_> = config.commands.iter().map(|it| checker.command(it.0, it.1)).collect();
+    let calls: Vec<_> = config
+        .commands
+        .iter()
+        .map(|it| checker.command(it.0, it.1))
+        .collect();
     checker.circles(&calls)
 }
 
@@ -38,7 +45,9 @@ struct Checker<'a> {
 impl Checker<'_> {
     fn job(&self, name: &str, job: &Definition) {
         self.references(job);
-        let Some(body) = job.body.as_mapping() else { return };
+        let Some(body) = job.body.as_mapping() else {
+            return;
+        };
         let read = self.reader.job(name, body);
         if let Some(node) = body.present("executor")
             && !self.reader.unknown(node)
@@ -48,10 +57,17 @@ impl Checker<'_> {
         {
             let what = format!("executor `{}`", reference.name);
             let span = reference.span;
-            bind(self.reader, &what, &found.parameters, &reference.arguments, span);
+            bind(
+                self.reader,
+                &what,
+                &found.parameters,
+                &reference.arguments,
+                span,
+            );
         }
         let builds = body.present("type").is_none_or(|it| {
-            it.as_scalar().is_some_and(|scalar| &*scalar.text == "build")
+            it.as_scalar()
+                .is_some_and(|scalar| &*scalar.text == "build")
         });
         match read.steps {
             Some(steps) => self.steps(&steps, &mut vec![], None),
@@ -64,7 +80,11 @@ impl Checker<'_> {
     fn command(&self, name: &Rc<str>, command: &Definition) -> Vec<Call> {
         self.references(command);
         let mut calls = vec![];
-        match command.body.as_mapping().and_then(|body| body.present("steps")) {
+        match command
+            .body
+            .as_mapping()
+            .and_then(|body| body.present("steps"))
+        {
             Some(steps) => self.steps(steps, &mut calls, Some(name)),
             None => self.no_steps("command", name, command.name_span),
         }
@@ -81,27 +101,43 @@ impl Checker<'_> {
     /// Reports references to parameters that a definition does not declare: they are resolved
     /// here, without values.
     fn references(&self, definition: &Definition) {
-        let declared: Values = definition.parameters.keys().map(|name| (name.clone(), None)).collect();
-        substitute(self.reader.cx, &definition.body, Scope::Parameters(&declared));
+        let declared: Values = definition
+            .parameters
+            .keys()
+            .map(|name| (name.clone(), None))
+            .collect();
+        substitute(
+            self.reader.cx,
+            &definition.body,
+            Scope::Parameters(&declared),
+        );
     }
 
     fn steps(&self, node: &Node, calls: &mut Vec<Call>, within: Option<&str>) {
         if self.reader.unknown(node) {
             return;
         }
-        let Some(items) = self.reader.sequence(node, "`steps`") else { return };
+        let Some(items) = self.reader.sequence(node, "`steps`") else {
+            return;
+        };
         for item in items.iter() {
             let is_command = |name: &str| {
                 let shadowing = STEPS.support(name).is_some() && within == Some(name);
                 self.config.commands.contains_key(name) && !shadowing
             };
             match self.reader.step(item, is_command) {
-                Some(Step::Conditional { condition, steps, .. }) => {
+                Some(Step::Conditional {
+                    condition, steps, ..
+                }) => {
                     logic::holds(self.reader, &condition);
                     self.steps(&steps, calls, within);
                 }
                 Some(Step::Steps(steps)) => self.steps(&steps, calls, within),
-                Some(Step::Command { name, span, arguments }) => {
+                Some(Step::Command {
+                    name,
+                    span,
+                    arguments,
+                }) => {
                     self.call(&name, span, arguments.as_ref(), calls, within);
                 }
                 Some(Step::Run(_) | Step::Checkout(_)) | None => {}
@@ -117,39 +153,59 @@ impl Checker<'_> {
         calls: &mut Vec<Call>,
         within: Option<&str>,
     ) {
-        let Some((index, _, command)) = self.config.commands.get_full(name) else { return };
+        let Some((index, _, command)) = self.config.commands.get_full(name) else {
+            return;
+        };
         calls.push((index, span));
         let empty = Rc::<Mapping>::default();
         let arguments = match arguments {
-            Some(node) => self.reader.mapping(node, &format!("what `{name}` is given")),
+            Some(node) => self
+                .reader
+                .mapping(node, &format!("what `{name}` is given")),
             None => Some(&empty),
         };
         let Some(arguments) = arguments else { return };
         let what = format!("command `{name}`");
         bind(self.reader, &what, &command.parameters, arguments, span);
         // Lists that are handed over hold steps.
-        for argument in arguments.entries.values() {
-            if matches!(argument.value.value, Value::Sequence(_)) {
+        for (name, argument) in &arguments.entries {
+            let declared = command.parameters.get(name).and_then(Option::as_ref);
+            if declared.is_some_and(|declared| declared.kind == Type::Steps)
+                && matches!(argument.value.value, Value::Sequence(_))
+            {
                 self.steps(&argument.value, calls, within);
             }
         }
     }
 
     fn circles(&self, calls: &[Vec<Call>]) -> bool {
-        let edges: Vec<Vec<usize>> =
-            calls.iter().map(|calls| calls.iter().map(|(to, _)| *to).collect()).collect();
-        let Some(circle) = graph::find_cycle(&edges) else { return true };
-        let name = |at: usize| self.config.commands.get_index(at).map_or("", |(name, _)| &**name);
+        let edges: Vec<Vec<usize>> = calls
+            .iter()
+            .map(|calls| calls.iter().map(|(to, _)| *to).collect())
+            .collect();
+        let Some(circle) = graph::find_cycle(&edges) else {
+            return true;
+        };
+        let name = |at: usize| {
+            self.config
+                .commands
+                .get_index(at)
+                .map_or("", |(name, _)| &**name)
+        };
         let shown: Vec<_> = circle.iter().map(|at| format!("`{}`", name(*at))).collect();
         let place = calls[circle[0]].iter().find(|(to, _)| *to == circle[1]);
         let message = if shown.len() == 2 {
             format!("command {} calls itself", shown[0])
         } else {
-            format!("commands call each other in a circle: {}", shown.join(" -> "))
+            format!(
+                "commands call each other in a circle: {}",
+                shown.join(" -> ")
+            )
         };
         let span = place.map(|(_, span)| *span).unwrap_or_default();
         let help = "remove one of these calls";
-        self.reader.report(error(code::RECURSIVE_COMMAND, span, message).help(help));
+        self.reader
+            .report(error(code::RECURSIVE_COMMAND, span, message).help(help));
         false
     }
 }

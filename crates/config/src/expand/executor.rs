@@ -12,7 +12,7 @@ use crate::syntax::{Definition, Reader};
 use crate::yaml::{Mapping, Node, Span, Value};
 
 /// Keys that say in what a job runs. A job with one of its own takes none from its executor.
-const KINDS: &[&str] = &["docker", "machine", "macos"];
+pub(super) const KINDS: &[&str] = &["docker", "machine", "macos"];
 
 /// An executor as a job names it.
 pub(super) struct Reference {
@@ -25,12 +25,20 @@ pub(super) struct Reference {
 pub(super) fn reference(reader: Reader<'_>, node: &Node) -> Option<Reference> {
     let Value::Mapping(mapping) = &node.value else {
         let name = reader.name(node, "`executor`")?.into();
-        return Some(Reference { name, span: node.span, arguments: Mapping::default() });
+        return Some(Reference {
+            name,
+            span: node.span,
+            arguments: Mapping::default(),
+        });
     };
     let name = reader.required(mapping.present("name"), "name", node.span)?;
     let mut arguments = Mapping::clone(mapping);
     arguments.entries.shift_remove("name");
-    Some(Reference { name: reader.name(name, "`name`")?.into(), span: name.span, arguments })
+    Some(Reference {
+        name: reader.name(name, "`name`")?.into(),
+        span: name.span,
+        arguments,
+    })
 }
 
 /// The executor of that name.
@@ -60,7 +68,11 @@ impl Expander<'_> {
     fn executor(&self, node: &Node) -> Option<Rc<Mapping>> {
         let reference = reference(self.reader, node)?;
         let definition = lookup(self.reader, &self.config.executors, &reference)?;
-        let Reference { name, span, arguments } = reference;
+        let Reference {
+            name,
+            span,
+            arguments,
+        } = reference;
         let what = format!("executor `{name}`");
         let values = bind(self.reader, &what, &definition.parameters, &arguments, span);
         let body = self.reader.cx.used_at(span, || {
@@ -70,12 +82,14 @@ impl Expander<'_> {
     }
 
     /// A job with the keys of its executor: the job's own win whole, key by key. Environments are
-    /// the exception; that of the executor comes back beside, to be merged by variable.
-    pub(super) fn with_executor(&self, job: &Mapping) -> (Mapping, Option<Node>) {
+    /// the exception; that of the executor comes back beside, to be merged by variable. `None` if
+    /// the executor is wrong, which has been reported.
+    pub(super) fn with_executor(&self, job: &Mapping) -> Option<(Mapping, Option<Node>)> {
         let mut merged = job.clone();
-        let Some(executor) = job.present("executor").and_then(|node| self.executor(node)) else {
-            return (merged, None);
+        let Some(named) = job.present("executor") else {
+            return Some((merged, None));
         };
+        let executor = self.executor(named)?;
         let own_kind = KINDS.iter().any(|kind| job.present(kind).is_some());
         for (key, entry) in &executor.entries {
             let replaced = own_kind && KINDS.contains(&&**key);
@@ -83,6 +97,6 @@ impl Expander<'_> {
                 merged.entries.insert(key.clone(), entry.clone());
             }
         }
-        (merged, executor.get("environment").cloned())
+        Some((merged, executor.get("environment").cloned()))
     }
 }

@@ -48,24 +48,46 @@ pub(super) fn find_cycle(edges: &[Vec<usize>]) -> Option<Vec<usize>> {
 
 /// Reports jobs that wait for each other.
 pub(super) fn check_cycles(reader: Reader<'_>, names: &[String], jobs: &[Invocation]) {
-    let index: HashMap<_, _> = names.iter().enumerate().map(|(at, name)| (name, at)).collect();
+    let index: HashMap<_, _> = names
+        .iter()
+        .enumerate()
+        .map(|(at, name)| (name, at))
+        .collect();
     let edges: Vec<Vec<usize>> = jobs
         .iter()
-        .map(|job| job.requires.iter().filter_map(|it| index.get(&it.job).copied()).collect())
+        .map(|job| {
+            job.requires
+                .iter()
+                .filter_map(|it| index.get(&it.job).copied())
+                .collect()
+        })
         .collect();
-    let Some(circle) = find_cycle(&edges) else { return };
-    let shown: Vec<_> = circle.iter().map(|at| format!("`{}`", names[*at])).collect();
+    let Some(circle) = find_cycle(&edges) else {
+        return;
+    };
+    let shown: Vec<_> = circle
+        .iter()
+        .map(|at| format!("`{}`", names[*at]))
+        .collect();
     // Where each job of the circle names the next one.
     let places = circle.windows(2).filter_map(|pair| {
         let requires = &jobs[pair[0]].requires;
-        requires.iter().find(|it| it.job == names[pair[1]]).map(|it| (pair[0], it.span))
+        requires
+            .iter()
+            .find(|it| it.job == names[pair[1]])
+            .map(|it| (pair[0], it.span))
     });
     let mut places = places;
-    let Some((_, first)) = places.next() else { return };
+    let Some((_, first)) = places.next() else {
+        return;
+    };
     let message = if shown.len() == 2 {
         format!("job {} requires itself", shown[0])
     } else {
-        format!("jobs require each other in a circle: {}", shown.join(" -> "))
+        format!(
+            "jobs require each other in a circle: {}",
+            shown.join(" -> ")
+        )
     };
     let draft = error(code::REQUIRES_CYCLE, first, message).help("remove one of these `requires`");
     reader.report(places.fold(draft, |draft, (job, span)| {
@@ -79,7 +101,10 @@ mod tests {
 
     #[test]
     fn finds_a_circle_and_only_its_members() {
-        assert_eq!(find_cycle(&[vec![1], vec![2], vec![1]]), Some(vec![1, 2, 1]));
+        assert_eq!(
+            find_cycle(&[vec![1], vec![2], vec![1]]),
+            Some(vec![1, 2, 1])
+        );
         assert_eq!(find_cycle(&[vec![0]]), Some(vec![0, 0]));
         assert_eq!(find_cycle(&[vec![1, 2], vec![2], vec![]]), None);
         assert_eq!(find_cycle(&[]), None);

@@ -4,6 +4,7 @@ use outrider_model::plan::{JobPlan, JobSpec, Requirement};
 
 use super::Expander;
 use super::bind::bind;
+use super::executor::KINDS;
 use super::substitute::{Scope, substitute};
 use crate::diagnostic::{code, error};
 use crate::syntax::{Definition, Invocation};
@@ -21,15 +22,20 @@ impl Expander<'_> {
         let cx = self.reader.cx;
         let span = invocation.job_span;
         let what = format!("job `{}`", invocation.job);
-        let values =
-            bind(self.reader, &what, &definition.parameters, &invocation.arguments, span);
+        let values = bind(
+            self.reader,
+            &what,
+            &definition.parameters,
+            &invocation.arguments,
+            span,
+        );
         let mut steps = vec![];
         if let Some(pre) = &invocation.pre_steps {
             self.steps(pre, &mut steps);
         }
         let job = cx.used_at(span, || {
             let body = substitute(cx, &definition.body, Scope::Parameters(&values));
-            let (body, inherited) = self.with_executor(body.as_mapping()?);
+            let (body, inherited) = self.with_executor(body.as_mapping()?)?;
             let mut job = self.reader.job(&invocation.job, &body);
             if let Some(inherited) = inherited {
                 let own = std::mem::take(&mut job.environment);
@@ -64,14 +70,12 @@ impl Expander<'_> {
 
     /// A job must say in what it runs.
     fn check_kind(&self, name: &str, span: Span, body: &Mapping) {
-        let kinds = ["docker", "machine", "macos", "executor"];
-        // An executor that is wrong has been reported.
-        let failed = body.present("executor").is_some() && self.reader.cx.errors() > 0;
-        if !kinds[..3].iter().any(|kind| body.present(kind).is_some()) && !failed {
+        if !KINDS.iter().any(|kind| body.present(kind).is_some()) {
             let message = format!("job `{name}` does not say in what it runs");
             self.reader.report(
-                error(code::NO_EXECUTOR, span, message)
-                    .help("add `machine: true`, `docker:` with an image, or `executor:` with a name"),
+                error(code::NO_EXECUTOR, span, message).help(
+                    "add `machine: true`, `docker:` with an image, or `executor:` with a name",
+                ),
             );
         }
     }

@@ -27,7 +27,8 @@ fn operator(reader: Reader<'_>, node: &Node, mapping: &Mapping) -> Option<bool> 
     let (Some((name, entry)), 1) = (mapping.entries.first(), mapping.entries.len()) else {
         let message = format!("a condition is one operator, not {}", mapping.entries.len());
         reader.report(
-            error(code::WRONG_TYPE, node.span, message).help("combine several with `and:` or `or:`"),
+            error(code::WRONG_TYPE, node.span, message)
+                .help("combine several with `and:` or `or:`"),
         );
         return None;
     };
@@ -53,8 +54,9 @@ fn operator(reader: Reader<'_>, node: &Node, mapping: &Mapping) -> Option<bool> 
             let help = did_you_mean(name, OPERATORS.iter().copied());
             let message = format!("there is no operator `{name}`");
             reader.report(
-                error(code::UNKNOWN_KEY, entry.key_span, message)
-                    .help(help.unwrap_or_else(|| "there are `and`, `or`, `not` and `equal`".into())),
+                error(code::UNKNOWN_KEY, entry.key_span, message).help(
+                    help.unwrap_or_else(|| "there are `and`, `or`, `not` and `equal`".into()),
+                ),
             );
             None
         }
@@ -70,7 +72,9 @@ fn same(a: &Node, b: &Node) -> bool {
         }
         (Value::Mapping(a), Value::Mapping(b)) => {
             a.entries.len() == b.entries.len()
-                && a.entries.iter().all(|(key, a)| b.get(key).is_some_and(|b| same(&a.value, b)))
+                && a.entries
+                    .iter()
+                    .all(|(key, a)| b.get(key).is_some_and(|b| same(&a.value, b)))
         }
         _ => false,
     }

@@ -42,22 +42,30 @@ pub(crate) fn plan(cx: &Context<'_>, document: &Document) -> Option<Plan> {
     let workflows_node = root
         .present("workflows")
         .map(|node| substitute(cx, node, Scope::Parameters(&Values::new())));
+    let whole = root.key_span("workflows").unwrap_or_default();
     let workflows = match &workflows_node {
-        Some(node) => reader.workflows(node),
+        Some(node) => reader.workflows(node, whole),
         None => implicit_workflow(reader, &config),
     };
     let sound = check::check(cx, &config);
     if !sound {
         return None;
     }
-    let whole = root.key_span("workflows").unwrap_or_default();
-    Expander { reader, config: &config }.plan(&workflows, whole)
+    Expander {
+        reader,
+        config: &config,
+    }
+    .plan(&workflows, whole)
 }
 
 /// Without workflows, a job called `build` runs on its own.
 fn implicit_workflow(reader: Reader<'_>, config: &Config) -> IndexMap<Rc<str>, Workflow> {
     if let Some(build) = config.jobs.get("build") {
-        return [("workflow".into(), Workflow::of_one("build", build.name_span))].into();
+        return [(
+            "workflow".into(),
+            Workflow::of_one("build", build.name_span),
+        )]
+        .into();
     }
     let help = if config.jobs.is_empty() {
         "add `jobs` with a job called `build`, or `jobs` and `workflows`".to_owned()
@@ -77,15 +85,17 @@ impl Expander<'_> {
         if jobs > limit {
             let message = format!("{jobs} jobs are more than the limit of {limit}");
             self.reader.report(
-                error(code::TOO_MANY_JOBS, whole, message).help("split the config, or raise the limit"),
+                error(code::TOO_MANY_JOBS, whole, message)
+                    .help("split the config, or raise the limit"),
             );
             return None;
         }
-        let errors = self.reader.cx.errors();
-        let plans: Vec<_> =
-            workflows.iter().filter_map(|(name, one)| self.workflow(name, one)).collect();
+        let plans: Vec<_> = workflows
+            .iter()
+            .filter_map(|(name, one)| self.workflow(name, one))
+            .collect();
         let plans = self.only_job(plans, whole)?;
-        if plans.is_empty() && self.reader.cx.errors() == errors {
+        if plans.is_empty() && self.reader.cx.errors() == 0 {
             let (message, help) = match workflows.is_empty() {
                 true => ("`workflows` is empty", "add a workflow with `jobs`"),
                 false => (
@@ -93,26 +103,38 @@ impl Expander<'_> {
                     "change `when` and `unless`, or the pipeline parameters",
                 ),
             };
-            self.reader.report(error(code::NOTHING_TO_RUN, whole, message).help(help));
+            self.reader
+                .report(error(code::NOTHING_TO_RUN, whole, message).help(help));
         }
         Some(Plan { workflows: plans })
     }
 
     /// Leaves the one job that was asked for, without what it requires.
     fn only_job(&self, plans: Vec<WorkflowPlan>, whole: Span) -> Option<Vec<WorkflowPlan>> {
-        let Some(only) = &self.reader.cx.options.only_job else { return Some(plans) };
-        let mut found = plans.iter().flat_map(|plan| plan.jobs.iter().map(move |job| (plan, job)));
+        let Some(only) = &self.reader.cx.options.only_job else {
+            return Some(plans);
+        };
+        let mut found = plans
+            .iter()
+            .flat_map(|plan| plan.jobs.iter().map(move |job| (plan, job)));
         if let Some((plan, job)) = found.find(|(_, job)| job.name == *only) {
             let mut job = job.clone();
             job.requires.clear();
-            return Some(vec![WorkflowPlan { name: plan.name.clone(), jobs: vec![job] }]);
+            return Some(vec![WorkflowPlan {
+                name: plan.name.clone(),
+                jobs: vec![job],
+            }]);
         }
         // With errors, the job may be missing for another reason that has been given.
         if self.reader.cx.errors() == 0 {
-            let names = plans.iter().flat_map(|plan| &plan.jobs).map(|job| job.name.as_str());
+            let names = plans
+                .iter()
+                .flat_map(|plan| &plan.jobs)
+                .map(|job| job.name.as_str());
             let message = format!("no workflow has a job `{only}`");
             let help = format!("there is {}", list(names));
-            self.reader.report(error(code::UNKNOWN_JOB, whole, message).help(help));
+            self.reader
+                .report(error(code::UNKNOWN_JOB, whole, message).help(help));
         }
         None
     }

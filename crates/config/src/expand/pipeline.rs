@@ -16,20 +16,32 @@ pub(super) fn resolve(reader: Reader<'_>, root: &Mapping) -> Mapping {
         _ => substitute(reader.cx, &entry.value, Scope::Pipeline(&values)),
     };
     let entries = root.entries.iter().map(|(key, entry)| {
-        (key.clone(), Entry { key_span: entry.key_span, value: resolve(key, entry) })
+        (
+            key.clone(),
+            Entry {
+                key_span: entry.key_span,
+                value: resolve(key, entry),
+            },
+        )
     });
-    Mapping { entries: entries.collect() }
+    Mapping {
+        entries: entries.collect(),
+    }
 }
 
 fn values(reader: Reader<'_>, declared: &Declarations, at: Span) -> Values {
     let given = &reader.cx.options.parameters;
-    for name in given.keys().filter(|name| !declared.contains_key(name.as_str())) {
+    for name in given
+        .keys()
+        .filter(|name| !declared.contains_key(name.as_str()))
+    {
         let names = || declared.keys().map(|name| &**name);
         let help = did_you_mean(name, names()).unwrap_or_else(|| match declared.is_empty() {
             true => "declare it under `parameters` at the top level".to_owned(),
             false => format!("declared here: {}", list(names())),
         });
-        let message = format!("a value is given for the pipeline parameter `{name}`, which is not declared");
+        let message =
+            format!("a value is given for the pipeline parameter `{name}`, which is not declared");
         reader.report(error(code::UNKNOWN_ARGUMENT, at, message).help(help));
     }
     let mut values = Values::new();

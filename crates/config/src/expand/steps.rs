@@ -24,18 +24,26 @@ impl Expander<'_> {
     fn list(&self, node: &Node, within: &mut Vec<Rc<str>>, depth: usize, plan: &mut Vec<Planned>) {
         let cx = self.reader.cx;
         if depth > cx.options.limits.step_depth {
-            let message = format!("steps nest more than {} levels deep", cx.options.limits.step_depth);
-            cx.report(error(code::TOO_DEEP, node.span, message).help("flatten commands and conditions"));
+            let message = format!(
+                "steps nest more than {} levels deep",
+                cx.options.limits.step_depth
+            );
+            cx.stop(
+                error(code::TOO_DEEP, node.span, message).help("flatten commands and conditions"),
+            );
             return;
         }
-        let Some(items) = self.reader.sequence(node, "`steps`") else { return };
+        let Some(items) = self.reader.sequence(node, "`steps`") else {
+            return;
+        };
         for item in items.iter() {
             if !cx.spend(COST, item.span) {
                 return;
             }
             // A command may shadow a built-in step and call it.
             let is_command = |name: &str| {
-                let shadowing = STEPS.support(name).is_some() && within.iter().any(|it| **it == *name);
+                let shadowing =
+                    STEPS.support(name).is_some() && within.iter().any(|it| **it == *name);
                 self.config.commands.contains_key(name) && !shadowing
             };
             if let Some(step) = self.reader.step(item, is_command) {
@@ -48,16 +56,26 @@ impl Expander<'_> {
         match step {
             Step::Run(run) => plan.push(Planned::Run(run)),
             Step::Checkout(checkout) => plan.push(Planned::Checkout(checkout)),
-            Step::Conditional { negated, condition, steps } => {
+            Step::Conditional {
+                negated,
+                condition,
+                steps,
+            } => {
                 if logic::holds(self.reader, &condition) == Some(!negated) {
                     self.list(&steps, within, depth + 1, plan);
                 }
             }
             Step::Steps(steps) => self.list(&steps, within, depth + 1, plan),
-            Step::Command { name, span, arguments } => {
+            Step::Command {
+                name,
+                span,
+                arguments,
+            } => {
                 if let Some(body) = self.command(&name, span, arguments.as_ref()) {
                     within.push(name);
-                    self.reader.cx.used_at(span, || self.list(&body, within, depth + 1, plan));
+                    self.reader
+                        .cx
+                        .used_at(span, || self.list(&body, within, depth + 1, plan));
                     within.pop();
                 }
             }
@@ -70,7 +88,9 @@ impl Expander<'_> {
         let what = format!("command `{name}`");
         let empty = Rc::<Mapping>::default();
         let arguments = match arguments {
-            Some(node) => self.reader.mapping(node, &format!("what `{name}` is given"))?,
+            Some(node) => self
+                .reader
+                .mapping(node, &format!("what `{name}` is given"))?,
             None => &empty,
         };
         let values = bind(self.reader, &what, &definition.parameters, arguments, span);

@@ -40,7 +40,10 @@ pub(crate) fn substitute(cx: &Context<'_>, node: &Node, scope: Scope<'_>) -> Nod
     let result = match &node.value {
         Value::Scalar(scalar) => return scalar_text(cx, node, &scalar.text, scalar.quoted, scope),
         Value::Sequence(items) => {
-            let items = items.iter().map(|item| substitute(cx, item, scope)).collect();
+            let items = items
+                .iter()
+                .map(|item| substitute(cx, item, scope))
+                .collect();
             Node::sequence(node.span, items)
         }
         Value::Mapping(mapping) => Node::mapping(node.span, entries(cx, mapping, scope)),
@@ -48,7 +51,9 @@ pub(crate) fn substitute(cx: &Context<'_>, node: &Node, scope: Scope<'_>) -> Nod
     // Steps that are passed through commands nest deeper than what was written.
     if result.height > 4 * cx.options.limits.depth {
         let message = "parameters nest too deep here";
-        cx.report(error(code::TOO_DEEP, node.span, message).help("pass fewer steps through commands"));
+        cx.stop(
+            error(code::TOO_DEEP, node.span, message).help("pass fewer steps through commands"),
+        );
         return Node::null(node.span);
     }
     result
@@ -59,13 +64,24 @@ fn entries(cx: &Context<'_>, mapping: &Mapping, scope: Scope<'_>) -> Mapping {
     for (key, Entry { key_span, value }) in &mapping.entries {
         let key = if key.contains("<<") {
             let node = join(cx, *key_span, key, scope);
-            node.as_scalar().map_or_else(|| key.clone(), |scalar| scalar.text.clone())
+            node.as_scalar()
+                .map_or_else(|| key.clone(), |scalar| scalar.text.clone())
         } else {
             key.clone()
         };
         let value = substitute(cx, value, scope);
         cx.spend(16, *key_span);
-        if result.entries.insert(key.clone(), Entry { key_span: *key_span, value }).is_some() {
+        if result
+            .entries
+            .insert(
+                key.clone(),
+                Entry {
+                    key_span: *key_span,
+                    value,
+                },
+            )
+            .is_some()
+        {
             let message = format!("key `{key}` is there twice");
             cx.report(error(code::DUPLICATE_KEY, *key_span, message).help("remove one of the two"));
         }
@@ -78,7 +94,12 @@ fn scalar_text(cx: &Context<'_>, node: &Node, text: &str, quoted: bool, scope: S
         match resolve(cx, node.span, whole, inside, scope) {
             Resolved::Value(value) if value.as_scalar().is_none() => return value,
             // The place of a value is where it is used.
-            Resolved::Value(value) => return Node { span: node.span, ..value },
+            Resolved::Value(value) => {
+                return Node {
+                    span: node.span,
+                    ..value
+                };
+            }
             Resolved::Keep => return node.clone(),
             Resolved::Nothing => return Node::null(node.span),
         }
@@ -142,7 +163,13 @@ fn resolve(cx: &Context<'_>, span: Span, whole: &str, inside: &str, scope: Scope
                 Some(Some(value)) => Resolved::Value(value.clone()),
                 Some(None) => Resolved::Nothing,
                 None => {
-                    report_undefined(cx, at(), name, values.keys().map(|name| &**name), "parameters");
+                    report_undefined(
+                        cx,
+                        at(),
+                        name,
+                        values.keys().map(|name| &**name),
+                        "parameters",
+                    );
                     Resolved::Nothing
                 }
             }
@@ -168,9 +195,9 @@ fn pipeline(
     };
     if let Some(parameter) = name.strip_prefix("parameters.") {
         return match parameters.get(parameter) {
-            Some(Some(value)) => value
-                .as_scalar()
-                .map_or(Resolved::Nothing, |scalar| inserted(&scalar.text, scalar.quoted)),
+            Some(Some(value)) => value.as_scalar().map_or(Resolved::Nothing, |scalar| {
+                inserted(&scalar.text, scalar.quoted)
+            }),
             Some(None) => Resolved::Nothing,
             None => {
                 let names = parameters.keys().map(|name| &**name);
@@ -199,8 +226,13 @@ fn report_undefined<'n>(
     declared: impl Iterator<Item = &'n str> + Clone,
     prefix: &str,
 ) {
-    let what = if prefix == "parameters" { "parameter" } else { "pipeline parameter" };
-    let help = did_you_mean(name, declared.clone()).unwrap_or_else(|| match declared.clone().next() {
+    let what = if prefix == "parameters" {
+        "parameter"
+    } else {
+        "pipeline parameter"
+    };
+    let help = did_you_mean(name, declared.clone()).unwrap_or_else(|| {
+        match declared.clone().next() {
         Some(_) => format!("declared here: {}", list(declared)),
         None if prefix == "parameters" => {
             "declare it under `parameters`, or write `<< pipeline.parameters.… >>` for one of the \
@@ -208,6 +240,7 @@ fn report_undefined<'n>(
                 .to_owned()
         }
         None => "declare it under `parameters` at the top level".to_owned(),
+    }
     });
     let message = format!("{what} `{name}` is not declared");
     cx.report(error(code::UNDEFINED_PARAMETER, span, message).help(help));
@@ -238,12 +271,19 @@ fn report_expression(cx: &Context<'_>, span: Span) {
 fn report_open(cx: &Context<'_>, span: Span) {
     let at = cx.narrow(span, "<<");
     cx.report(
-        warning(code::UNESCAPED_HEREDOC, at, "`<<` opens no reference and is taken as it stands")
-            .help("CircleCI refuses this: write `\\<<`"),
+        warning(
+            code::UNESCAPED_HEREDOC,
+            at,
+            "`<<` opens no reference and is taken as it stands",
+        )
+        .help("CircleCI refuses this: write `\\<<`"),
     );
 }
 
 fn report_structure(cx: &Context<'_>, span: Span, inside: &str, value: &Node) {
-    let message = format!("`{inside}` is {} and cannot be part of a text", value.kind());
+    let message = format!(
+        "`{inside}` is {} and cannot be part of a text",
+        value.kind()
+    );
     cx.report(error(code::WRONG_TYPE, span, message).help("it can only stand alone"));
 }

@@ -55,8 +55,11 @@ fn reference(from: &str) -> Option<Piece<'_>> {
     let name = |c: char| c.is_ascii_alphanumeric() || "_-./".contains(c);
     let plain = !inside.is_empty() && inside.chars().all(name);
     let speaks_of = |prefix| inside.contains(prefix) && !inside.contains("<<");
-    (plain || ["pipeline.", "parameters.", "matrix."].into_iter().any(speaks_of))
-        .then_some(Piece::Reference { whole, inside })
+    (plain
+        || ["pipeline.", "parameters.", "matrix."]
+            .into_iter()
+            .any(speaks_of))
+    .then_some(Piece::Reference { whole, inside })
 }
 
 /// The name in a text that is nothing but one reference: then the value keeps its type.
@@ -73,16 +76,31 @@ mod tests {
 
     #[test]
     fn splits_texts() {
-        let reference = Piece::Reference { whole: "<<parameters.x>>", inside: "parameters.x" };
-        assert_eq!(pieces("a <<parameters.x>> b"), [Piece::Text("a "), reference, Piece::Text(" b")]);
-        assert_eq!(pieces(r"cat \<< EOF"), [Piece::Text("cat "), Piece::Escaped, Piece::Text(" EOF")]);
-        assert_eq!(pieces("cat << EOF\n>>"), [Piece::Text("cat "), Piece::Open, Piece::Text(" EOF\n>>")]);
+        let reference = Piece::Reference {
+            whole: "<<parameters.x>>",
+            inside: "parameters.x",
+        };
+        assert_eq!(
+            pieces("a <<parameters.x>> b"),
+            [Piece::Text("a "), reference, Piece::Text(" b")]
+        );
+        assert_eq!(
+            pieces(r"cat \<< EOF"),
+            [Piece::Text("cat "), Piece::Escaped, Piece::Text(" EOF")]
+        );
+        assert_eq!(
+            pieces("cat << EOF\n>>"),
+            [Piece::Text("cat "), Piece::Open, Piece::Text(" EOF\n>>")]
+        );
         assert_eq!(pieces(""), []);
     }
 
     #[test]
     fn a_sole_reference_fills_the_text() {
-        assert_eq!(sole_reference(" << parameters.x >>\n").map(|it| it.1), Some("parameters.x"));
+        assert_eq!(
+            sole_reference(" << parameters.x >>\n").map(|it| it.1),
+            Some("parameters.x")
+        );
         assert_eq!(sole_reference("v<< parameters.x >>"), None);
     }
 }

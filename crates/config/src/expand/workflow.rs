@@ -10,8 +10,14 @@ use crate::syntax::{Invocation, Requires, Workflow};
 impl Expander<'_> {
     /// The plan of a workflow; none if its condition is false.
     pub(super) fn workflow(&self, name: &str, workflow: &Workflow) -> Option<WorkflowPlan> {
-        let when = workflow.when.as_ref().is_none_or(|it| self.condition(it) == Some(true));
-        let unless = workflow.unless.as_ref().is_none_or(|it| self.condition(it) == Some(false));
+        let when = workflow
+            .when
+            .as_ref()
+            .is_none_or(|it| self.condition(it) == Some(true));
+        let unless = workflow
+            .unless
+            .as_ref()
+            .is_none_or(|it| self.condition(it) == Some(false));
         let names = names(&workflow.jobs);
         self.check_unique(&names, &workflow.jobs);
         let requirements: Vec<_> = workflow
@@ -30,14 +36,21 @@ impl Expander<'_> {
                 self.job(job, requires, invocation, definition?)
             })
             .collect();
-        (when && unless).then(|| WorkflowPlan { name: name.to_owned(), jobs })
+        (when && unless).then(|| WorkflowPlan {
+            name: name.to_owned(),
+            jobs,
+        })
     }
 
     /// The condition of a workflow. Text that speaks of pipeline values is an expression, which
     /// would always count as true if it were taken for plain text.
     fn condition(&self, node: &crate::yaml::Node) -> Option<bool> {
-        if node.as_scalar().is_some_and(|text| text.text.contains("pipeline.")) {
-            self.reader.not_supported(node.span, "an expression as a condition");
+        if node
+            .as_scalar()
+            .is_some_and(|text| text.text.contains("pipeline."))
+        {
+            self.reader
+                .not_supported(node.span, "an expression as a condition");
             return None;
         }
         logic::holds(self.reader, node)
@@ -71,7 +84,10 @@ impl Expander<'_> {
             known
         });
         found
-            .map(|it| Requirement { job: it.job.clone(), accepts: it.accepts.clone() })
+            .map(|it| Requirement {
+                job: it.job.clone(),
+                accepts: it.accepts.clone(),
+            })
             .collect()
     }
 
@@ -92,12 +108,18 @@ impl Expander<'_> {
                 error(code::UNKNOWN_JOB, *span, message)
                     .help(did_you_mean(job, names()).unwrap_or_else(all))
             }
-            [one] => error(code::UNKNOWN_JOB, *span, format!("no job `{job}` in this workflow"))
-                .help(format!("here it is called `{one}`")),
+            [one] => error(
+                code::UNKNOWN_JOB,
+                *span,
+                format!("no job `{job}` in this workflow"),
+            )
+            .help(format!("here it is called `{one}`")),
             several => {
                 let message = format!("`{job}` runs several times in this workflow");
-                error(code::AMBIGUOUS_REQUIREMENT, *span, message)
-                    .help(format!("require one of {}, or give them names", list(several.iter().copied())))
+                error(code::AMBIGUOUS_REQUIREMENT, *span, message).help(format!(
+                    "require one of {}, or give them names",
+                    list(several.iter().copied())
+                ))
             }
         };
         self.reader.report(draft);
@@ -109,14 +131,19 @@ impl Expander<'_> {
             return;
         }
         if job.contains('/') {
-            self.reader.not_supported(*job_span, &format!("`{job}`: a job of an orb"));
+            self.reader
+                .not_supported(*job_span, &format!("`{job}`: a job of an orb"));
             return;
         }
         let names = || self.config.jobs.keys().map(|name| &**name);
         let all = || format!("there is {}", list(names()));
         self.reader.report(
-            error(code::UNKNOWN_JOB, *job_span, format!("there is no job `{job}`"))
-                .help(did_you_mean(job, names()).unwrap_or_else(all)),
+            error(
+                code::UNKNOWN_JOB,
+                *job_span,
+                format!("there is no job `{job}`"),
+            )
+            .help(did_you_mean(job, names()).unwrap_or_else(all)),
         );
     }
 }

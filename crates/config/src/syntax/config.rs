@@ -35,15 +35,27 @@ pub(crate) enum Version {
 }
 
 /// Keys that came with 2.1.
-const SINCE_2_1: &[&str] = &["commands", "executors", "parameters", "orbs", "setup", "job-groups"];
+const SINCE_2_1: &[&str] = &[
+    "commands",
+    "executors",
+    "parameters",
+    "orbs",
+    "setup",
+    "job-groups",
+];
 
 impl Reader<'_> {
     /// The `version`. A config of unknown version is read as 2.1, to find what else is wrong.
     pub(crate) fn version(self, root: &Mapping, span: Span) -> Version {
         let help = "write `version: 2.1`";
         let Some(node) = root.present("version") else {
-            let first_line = Span { start: span.start, end: span.start + 1 };
-            self.report(error(code::MISSING_KEY, first_line, "the config has no `version`").help(help));
+            let first_line = Span {
+                start: span.start,
+                end: span.start + 1,
+            };
+            self.report(
+                error(code::MISSING_KEY, first_line, "the config has no `version`").help(help),
+            );
             return Version::V2_1;
         };
         match node.as_scalar().map(|scalar| &*scalar.text) {
@@ -63,14 +75,21 @@ impl Reader<'_> {
             let span = entry.key_span;
             match TOP.support(key) {
                 Some(_) if version == Version::V2 && SINCE_2_1.contains(&&**key) => self.report(
-                    error(code::NEEDS_VERSION_2_1, span, format!("`{key}` needs `version: 2.1`"))
-                        .help("change the `version` at the top"),
+                    error(
+                        code::NEEDS_VERSION_2_1,
+                        span,
+                        format!("`{key}` needs `version: 2.1`"),
+                    )
+                    .help("change the `version` at the top"),
                 ),
                 Some(support) => self.check_support(key, span, support),
                 // `defaults: &defaults` and the like: a place for anchors, as in CircleCI.
                 None if key.starts_with("x-") => {}
                 None if did_you_mean(key, TOP.names()).is_none()
-                    && document.anchors.iter().any(|at| entry.value.span.contains(*at)) => {}
+                    && document
+                        .anchors
+                        .iter()
+                        .any(|at| entry.value.span.contains(*at)) => {}
                 None => self.unknown_key(key, span, &TOP),
             }
         }
@@ -86,7 +105,11 @@ impl Reader<'_> {
         let jobs = self.definitions(root, "jobs", &JOB, Declares::Job);
         let commands = self.definitions(root, "commands", &COMMAND, Declares::Command);
         let executors = self.definitions(root, "executors", &EXECUTOR, Declares::Executor);
-        Config { jobs, commands, executors }
+        Config {
+            jobs,
+            commands,
+            executors,
+        }
     }
 
     fn definitions(
@@ -97,19 +120,27 @@ impl Reader<'_> {
         by: Declares,
     ) -> IndexMap<Rc<str>, Definition> {
         let mut definitions = IndexMap::new();
-        let Some(all) = root.present(key).and_then(|node| self.mapping(node, &format!("`{key}`")))
+        let Some(all) = root
+            .present(key)
+            .and_then(|node| self.mapping(node, &format!("`{key}`")))
         else {
             return definitions;
         };
         for (name, entry) in &all.entries {
             let what = format!("`{name}` in `{key}`");
-            let Some(body) = self.mapping(&entry.value, &what) else { continue };
+            let Some(body) = self.mapping(&entry.value, &what) else {
+                continue;
+            };
             self.check_keys(body, place);
             let parameters = self.declarations(body.present("parameters"), by);
             let mut body = Mapping::clone(body);
             body.entries.shift_remove("parameters");
             let body = Node::mapping(entry.value.span, body);
-            let definition = Definition { name_span: entry.key_span, parameters, body };
+            let definition = Definition {
+                name_span: entry.key_span,
+                parameters,
+                body,
+            };
             definitions.insert(name.clone(), definition);
         }
         definitions

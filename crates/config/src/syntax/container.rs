@@ -28,7 +28,9 @@ impl Reader<'_> {
             self.refuse_disabled(enabled);
         }
         Some(Machine {
-            image: mapping.present("image").and_then(|image| self.name(image, "`image`")),
+            image: mapping
+                .present("image")
+                .and_then(|image| self.name(image, "`image`")),
             resource_class: mapping.present("resource_class").cloned(),
             shell: mapping.present("shell").cloned(),
         })
@@ -43,15 +45,22 @@ impl Reader<'_> {
             }
             None => {
                 let image = Some(self.name(node, "`machine`")?);
-                Some(Machine { image, ..Machine::default() })
+                Some(Machine {
+                    image,
+                    ..Machine::default()
+                })
             }
         }
     }
 
     fn refuse_disabled(self, node: &Node) {
         self.report(
-            error(code::BAD_VALUE, node.span, "`machine` cannot be switched off")
-                .help("write `machine: true`, or remove `machine` and use `docker`"),
+            error(
+                code::BAD_VALUE,
+                node.span,
+                "`machine` cannot be switched off",
+            )
+            .help("write `machine: true`, or remove `machine` and use `docker`"),
         );
     }
 
@@ -75,34 +84,57 @@ impl Reader<'_> {
         let mapping = self.mapping(node, "an entry of `docker`")?;
         self.check_keys(mapping, &DOCKER_IMAGE);
         let words = |key: &str| {
-            mapping.present(key).map(|node| self.words(node, &format!("`{key}`"))).unwrap_or_default()
+            mapping
+                .present(key)
+                .map(|node| self.words(node, &format!("`{key}`")))
+                .unwrap_or_default()
         };
         let text = |key: &str| {
-            mapping.present(key).and_then(|node| self.text(node, &format!("`{key}`")))
+            mapping
+                .present(key)
+                .and_then(|node| self.text(node, &format!("`{key}`")))
         };
         let (entrypoint, command) = (words("entrypoint"), words("command"));
         let (name, user) = (text("name"), text("user"));
-        let environment = mapping.get("environment").map(|node| self.environment(node));
+        let environment = mapping
+            .get("environment")
+            .map(|node| self.environment(node));
         let Some(image) = mapping.present("image") else {
             self.report(
-                error(code::MISSING_KEY, node.span, "an entry of `docker` has no `image`")
-                    .help("add one: `image: cimg/base:stable`"),
+                error(
+                    code::MISSING_KEY,
+                    node.span,
+                    "an entry of `docker` has no `image`",
+                )
+                .help("add one: `image: cimg/base:stable`"),
             );
             return None;
         };
         let image = self.name(image, "`image`")?;
         let environment = environment.unwrap_or_default();
-        Some(DockerImage { image, name, entrypoint, command, user, environment })
+        Some(DockerImage {
+            image,
+            name,
+            entrypoint,
+            command,
+            user,
+            environment,
+        })
     }
 
     /// A command line as a list of words, or as one text that is split at spaces outside quotes.
     fn words(self, node: &Node, what: &str) -> Vec<String> {
         match &node.value {
-            Value::Scalar(_) => self.text(node, what).map(|text| split(&text)).unwrap_or_default(),
+            Value::Scalar(_) => self
+                .text(node, what)
+                .map(|text| split(&text))
+                .unwrap_or_default(),
             _ => {
                 let items = self.sequence(node, what).map(|items| items.as_slice());
                 let items = items.unwrap_or_default().iter();
-                items.filter_map(|item| self.text(item, &format!("a word of {what}"))).collect()
+                items
+                    .filter_map(|item| self.text(item, &format!("a word of {what}")))
+                    .collect()
             }
         }
     }
@@ -134,7 +166,10 @@ mod tests {
 
     #[test]
     fn quotes_keep_words_together() {
-        assert_eq!(split("postgres -c 'a b' \"\""), ["postgres", "-c", "a b", ""]);
+        assert_eq!(
+            split("postgres -c 'a b' \"\""),
+            ["postgres", "-c", "a b", ""]
+        );
         assert_eq!(split("  "), Vec::<String>::new());
     }
 }

@@ -37,7 +37,9 @@ fn parse(text: &str) -> Option<Duration> {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
         let (number, after) = rest.split_at(digits);
         let after = after.trim_start();
-        let letters = after.find(|c: char| !c.is_alphabetic()).unwrap_or(after.len());
+        let letters = after
+            .find(|c: char| !c.is_alphabetic())
+            .unwrap_or(after.len());
         let (unit, after) = after.split_at(letters);
         total += number.parse::<f64>().ok()? * seconds(unit)?;
         rest = after.trim_start();
@@ -76,7 +78,16 @@ mod tests {
 
     #[test]
     fn refuses_the_rest() {
-        for text in ["", "10", "m", "-1m", "1.2.3s", "5 parsecs", "99999999h", "1m x"] {
+        for text in [
+            "",
+            "10",
+            "m",
+            "-1m",
+            "1.2.3s",
+            "5 parsecs",
+            "99999999h",
+            "1m x",
+        ] {
             assert_eq!(parse(text), None, "{text}");
         }
     }

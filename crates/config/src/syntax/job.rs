@@ -1,8 +1,8 @@
 //! The body of a job, expanded and with its executor's keys.
 
 use indexmap::IndexMap;
-use outrider_model::plan::EnvironmentKind;
 use outrider_model::ClassName;
+use outrider_model::plan::EnvironmentKind;
 
 use super::Reader;
 use crate::diagnostic::{code, error};
@@ -40,9 +40,13 @@ impl Reader<'_> {
             );
         }
         let within = machine.as_ref();
-        let class = body.present("resource_class").or(within.and_then(|it| it.resource_class.as_ref()));
+        let class = body
+            .present("resource_class")
+            .or(within.and_then(|it| it.resource_class.as_ref()));
         let (class, resource_class) = self.class(class);
-        let shell = body.present("shell").or(within.and_then(|it| it.shell.as_ref()));
+        let shell = body
+            .present("shell")
+            .or(within.and_then(|it| it.shell.as_ref()));
         let directory = body.present("working_directory");
         let image = within.map(|machine| machine.image.clone());
         Job {
@@ -51,7 +55,10 @@ impl Reader<'_> {
             working_directory: directory
                 .and_then(|node| self.name(node, "`working_directory`"))
                 .unwrap_or_else(|| WORKING_DIRECTORY.to_owned()),
-            environment: body.get("environment").map(|it| self.environment(it)).unwrap_or_default(),
+            environment: body
+                .get("environment")
+                .map(|it| self.environment(it))
+                .unwrap_or_default(),
             parallelism: self.parallelism(body.present("parallelism")),
             class,
             resource_class,
@@ -69,21 +76,29 @@ impl Reader<'_> {
             ("unlock", false),
         ];
         if self.choice(node, "the type of a job", TYPES) == Some(false) {
-            let text = node.as_scalar().map(|scalar| &*scalar.text).unwrap_or_default();
+            let text = node
+                .as_scalar()
+                .map(|scalar| &*scalar.text)
+                .unwrap_or_default();
             self.not_supported(node.span, &format!("`type: {text}`"));
         }
     }
 
     fn parallelism(self, node: Option<&Node>) -> u32 {
         let most = self.cx.options.limits.parallelism;
-        node.and_then(|node| self.integer(node, "`parallelism`", (1, most))).unwrap_or(1)
+        node.and_then(|node| self.integer(node, "`parallelism`", (1, most)))
+            .unwrap_or(1)
     }
 
     /// Where a job is queued, and the class as written. Sizes of the cloud have no slash.
     fn class(self, node: Option<&Node>) -> (ClassName, Option<String>) {
         let default = || self.cx.options.default_class.clone();
-        let Some(node) = node else { return (default(), None) };
-        let Some(written) = self.name(node, "`resource_class`") else { return (default(), None) };
+        let Some(node) = node else {
+            return (default(), None);
+        };
+        let Some(written) = self.name(node, "`resource_class`") else {
+            return (default(), None);
+        };
         if !written.contains('/') || self.unknown(node) {
             return (default(), Some(written));
         }

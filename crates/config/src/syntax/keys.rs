@@ -1,7 +1,7 @@
 //! Which keys there are, and what becomes of them: the one table of the language.
 
 use super::Reader;
-use crate::diagnostic::{code, did_you_mean, error, warning};
+use crate::diagnostic::{code, did_you_mean, error, list, warning};
 use crate::yaml::{Mapping, Span};
 
 /// What becomes of a key.
@@ -45,12 +45,21 @@ pub(crate) const TOP: Place = Place {
 
 pub(crate) const PARAMETER: Place = Place {
     name: "a parameter",
-    keys: &[("type", Works), ("default", Works), ("enum", Works), ("description", Inert)],
+    keys: &[
+        ("type", Works),
+        ("default", Works),
+        ("enum", Works),
+        ("description", Inert),
+    ],
 };
 
 pub(crate) const COMMAND: Place = Place {
     name: "a command",
-    keys: &[("parameters", Works), ("steps", Works), ("description", Inert)],
+    keys: &[
+        ("parameters", Works),
+        ("steps", Works),
+        ("description", Inert),
+    ],
 };
 
 pub(crate) const EXECUTOR: Place = Place {
@@ -138,11 +147,13 @@ pub(crate) const RUN: Place = Place {
 
 pub(crate) const CHECKOUT: Place = Place {
     name: "`checkout`",
-    keys: &[("path", Works), ("method", Works), ("depth", NotYet), ("name", NotYet)],
+    keys: &[("path", Works), ("method", Works), ("depth", NotYet)],
 };
 
-pub(crate) const CONDITIONAL: Place =
-    Place { name: "a conditional step", keys: &[("condition", Works), ("steps", Works)] };
+pub(crate) const CONDITIONAL: Place = Place {
+    name: "a conditional step",
+    keys: &[("condition", Works), ("steps", Works)],
+};
 
 pub(crate) const WORKFLOW: Place = Place {
     name: "a workflow",
@@ -197,7 +208,10 @@ pub(crate) const STEPS: Place = Place {
 
 impl Place {
     pub(crate) fn support(&self, key: &str) -> Option<Support> {
-        self.keys.iter().find(|(name, _)| *name == key).map(|(_, support)| *support)
+        self.keys
+            .iter()
+            .find(|(name, _)| *name == key)
+            .map(|(_, support)| *support)
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
@@ -221,26 +235,41 @@ impl Reader<'_> {
             Works | Inert => {}
             NotYet => self.not_supported(span, &format!("`{key}`")),
             NoEffect => self.report(
-                warning(code::NO_EFFECT, span, format!("`{key}` has no effect on your own runners"))
-                    .help("it means something in CircleCI's cloud only; you can leave it"),
+                warning(
+                    code::NO_EFFECT,
+                    span,
+                    format!("`{key}` has no effect on your own runners"),
+                )
+                .help("it means something in CircleCI's cloud only; you can leave it"),
             ),
         }
     }
 
     pub(crate) fn unknown_key(self, key: &str, span: Span, place: &Place) {
         let Place { name, .. } = place;
-        let all = || format!("{name} takes {}", crate::diagnostic::list(place.names()));
+        let working = || place.keys.iter().filter(|(_, support)| *support == Works);
+        let all = || format!("{name} takes {}", list(working().map(|(name, _)| *name)));
         self.report(
-            error(code::UNKNOWN_KEY, span, format!("{name} has no key `{key}`"))
-                .help(did_you_mean(key, place.names()).unwrap_or_else(all)),
+            error(
+                code::UNKNOWN_KEY,
+                span,
+                format!("{name} has no key `{key}`"),
+            )
+            .help(did_you_mean(key, place.names()).unwrap_or_else(all)),
         );
     }
 
     /// Refuses a part of the language that is known but not done.
     pub(crate) fn not_supported(self, span: Span, what: &str) {
         self.report(
-            error(code::NOT_SUPPORTED, span, format!("{what} is not supported yet"))
-                .help("remove it to run this config; without it, the result may differ from CircleCI's"),
+            error(
+                code::NOT_SUPPORTED,
+                span,
+                format!("{what} is not supported yet"),
+            )
+            .help(
+                "remove it to run this config; without it, the result may differ from CircleCI's",
+            ),
         );
     }
 }

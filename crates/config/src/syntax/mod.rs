@@ -16,7 +16,7 @@ mod workflow;
 
 pub(crate) use config::{Config, Definition, Version};
 pub(crate) use keys::STEPS;
-pub(crate) use parameter::{Declarations, Declares};
+pub(crate) use parameter::{Declarations, Declares, Type};
 pub(crate) use read::Reader;
 pub(crate) use step::Step;
 pub(crate) use workflow::{Invocation, Requires, Workflow};

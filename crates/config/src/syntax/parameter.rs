@@ -42,8 +42,15 @@ pub(crate) enum Declares {
     Executor,
 }
 
-const TYPES: &[&str] =
-    &["string", "boolean", "integer", "enum", "executor", "steps", "env_var_name"];
+const TYPES: &[&str] = &[
+    "string",
+    "boolean",
+    "integer",
+    "enum",
+    "executor",
+    "steps",
+    "env_var_name",
+];
 
 impl Declares {
     fn types(self) -> &'static [&'static str] {
@@ -79,10 +86,9 @@ impl Reader<'_> {
             );
         } else if by == Declares::Job && INVOCATION.support(name).is_some() {
             let message = format!("a job cannot declare the parameter `{name}`");
-            self.report(
-                error(code::BAD_PARAMETER_NAME, span, message)
-                    .help(format!("`{name}` means something else where a workflow uses the job")),
-            );
+            self.report(error(code::BAD_PARAMETER_NAME, span, message).help(format!(
+                "`{name}` means something else where a workflow uses the job"
+            )));
         }
     }
 
@@ -97,10 +103,10 @@ impl Reader<'_> {
         self.check_keys(mapping, &PARAMETER);
         let Some(written) = mapping.present("type") else {
             let message = format!("parameter `{name}` has no `type`");
-            self.report(
-                error(code::MISSING_KEY, name_span, message)
-                    .help(format!("add `type:` and one of {}", list(by.types().iter().copied()))),
-            );
+            self.report(error(code::MISSING_KEY, name_span, message).help(format!(
+                "add `type:` and one of {}",
+                list(by.types().iter().copied())
+            )));
             return None;
         };
         let words: Vec<_> = by.types().iter().map(|word| (*word, *word)).collect();
@@ -113,11 +119,18 @@ impl Reader<'_> {
             "env_var_name" => Type::EnvVarName,
             _ => Type::Enum(self.enum_values(name, name_span, mapping.present("enum"))?),
         };
-        let default = mapping.get("default").and_then(|default| {
-            let what = format!("the default of `{name}`");
-            self.argument(default, &kind, &what, name_span)
-        });
-        Some(Declaration { name_span, kind, default })
+        let default = match mapping.get("default") {
+            Some(default) => {
+                let what = format!("the default of `{name}`");
+                Some(self.argument(default, &kind, &what, name_span)?)
+            }
+            None => None,
+        };
+        Some(Declaration {
+            name_span,
+            kind,
+            default,
+        })
     }
 
     fn enum_values(self, name: &str, span: Span, node: Option<&Node>) -> Option<Vec<String>> {
@@ -129,7 +142,12 @@ impl Reader<'_> {
             return None;
         };
         let values = self.sequence(node, "`enum`")?;
-        Some(values.iter().filter_map(|value| self.text(value, "a value of `enum`")).collect())
+        Some(
+            values
+                .iter()
+                .filter_map(|value| self.text(value, "a value of `enum`"))
+                .collect(),
+        )
     }
 
     /// A value for a parameter, in the form in which it is substituted.
@@ -161,8 +179,15 @@ impl Reader<'_> {
     }
 
     fn report_misfit(self, node: &Node, kind: &Type, what: &str, declared: Span) {
-        let text = node.as_scalar().map(|scalar| &*scalar.text).unwrap_or_default();
-        let actual = if text.is_empty() { node.kind().to_owned() } else { format!("`{text}`") };
+        let text = node
+            .as_scalar()
+            .map(|scalar| &*scalar.text)
+            .unwrap_or_default();
+        let actual = if text.is_empty() {
+            node.kind().to_owned()
+        } else {
+            format!("`{text}`")
+        };
         let (wanted, help) = match kind {
             Type::String => ("text", None),
             Type::Boolean => ("`true` or `false`", None),
@@ -173,7 +198,10 @@ impl Reader<'_> {
             Type::Enum(values) => {
                 let values = || values.iter().map(String::as_str);
                 let all = format!("it is one of {}", list(values()));
-                ("one of its `enum` values", Some(did_you_mean(text, values()).unwrap_or(all)))
+                (
+                    "one of its `enum` values",
+                    Some(did_you_mean(text, values()).unwrap_or(all)),
+                )
             }
         };
         let message = format!("{what} must be {wanted}, not {actual}");
@@ -194,9 +222,14 @@ fn fit(scalar: &Scalar, kind: &Type) -> Option<(Rc<str>, bool)> {
             let null = scalar.plain() == Plain::Null;
             (!null || text.is_empty()).then_some((text, true))
         }
-        Type::Boolean => scalar.boolean().map(|value| (value.to_string().into(), false)),
+        Type::Boolean => scalar
+            .boolean()
+            .map(|value| (value.to_string().into(), false)),
         Type::Integer => matches!(scalar.plain(), Plain::Integer(_)).then_some((text, false)),
-        Type::Enum(values) => values.iter().any(|value| **value == *text).then_some((text, true)),
+        Type::Enum(values) => values
+            .iter()
+            .any(|value| **value == *text)
+            .then_some((text, true)),
         Type::Executor => (!text.is_empty()).then_some((text, true)),
         Type::EnvVarName => is_variable_name(&text).then_some((text, true)),
         Type::Steps => None,

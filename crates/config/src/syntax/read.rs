@@ -54,9 +54,10 @@ impl<'a> Reader<'a> {
     /// Any scalar that is there, as written: `1.10` stays `1.10`.
     pub(crate) fn text(self, node: &Node, what: &str) -> Option<String> {
         match node.as_scalar() {
-            Some(scalar) if scalar.plain() != Plain::Null => {
-                self.cx.spend(scalar.text.len(), node.span).then(|| scalar.text.to_string())
-            }
+            Some(scalar) if scalar.plain() != Plain::Null => self
+                .cx
+                .spend(scalar.text.len(), node.span)
+                .then(|| scalar.text.to_string()),
             _ => {
                 self.wrong_type(node, what, "text");
                 None
@@ -68,7 +69,11 @@ impl<'a> Reader<'a> {
     pub(crate) fn name(self, node: &Node, what: &str) -> Option<String> {
         let text = self.text(node, what)?;
         if text.trim().is_empty() {
-            self.report(error(code::BAD_VALUE, node.span, format!("{what} must not be empty")));
+            self.report(error(
+                code::BAD_VALUE,
+                node.span,
+                format!("{what} must not be empty"),
+            ));
             return None;
         }
         Some(text)
@@ -84,12 +89,17 @@ impl<'a> Reader<'a> {
 
     /// An integer within bounds. Quotes do not matter: parameters of type `string` carry some.
     pub(crate) fn integer(self, node: &Node, what: &str, bounds: (u32, u32)) -> Option<u32> {
-        let Some(integer) = node.as_scalar().and_then(|scalar| scalar.text.parse::<i64>().ok()) else {
+        let Some(integer) = node
+            .as_scalar()
+            .and_then(|scalar| scalar.text.parse::<i64>().ok())
+        else {
             self.wrong_type(node, what, "an integer");
             return None;
         };
         let (least, most) = bounds;
-        let within = u32::try_from(integer).ok().filter(|value| (least..=most).contains(value));
+        let within = u32::try_from(integer)
+            .ok()
+            .filter(|value| (least..=most).contains(value));
         if within.is_none() {
             let message = format!("{what} must be from {least} to {most}, not {integer}");
             self.report(error(code::BAD_VALUE, node.span, message));
@@ -100,11 +110,19 @@ impl<'a> Reader<'a> {
     /// One of a few words.
     pub(crate) fn choice<T: Copy>(self, node: &Node, what: &str, all: &[(&str, T)]) -> Option<T> {
         let text = self.text(node, what)?;
-        let found = all.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+        let found = all
+            .iter()
+            .find(|(word, _)| *word == text)
+            .map(|(_, value)| *value);
         if found.is_none() && !self.unknown(node) {
             let words: Vec<_> = all.iter().map(|(word, _)| *word).collect();
             let message = format!("{what} cannot be `{text}`");
-            let choices = || format!("it is one of {}", crate::diagnostic::list(words.iter().copied()));
+            let choices = || {
+                format!(
+                    "it is one of {}",
+                    crate::diagnostic::list(words.iter().copied())
+                )
+            };
             let help = crate::diagnostic::did_you_mean(&text, words.iter().copied());
             self.report(
                 error(code::BAD_VALUE, node.span, message).help(help.unwrap_or_else(choices)),
@@ -120,12 +138,19 @@ impl<'a> Reader<'a> {
             Value::Mapping(mapping) => self.variables(mapping, &mut variables),
             Value::Sequence(items) => {
                 for item in items.iter() {
-                    match (&item.value, item.as_scalar().and_then(|text| text.text.split_once('='))) {
+                    match (
+                        &item.value,
+                        item.as_scalar().and_then(|text| text.text.split_once('=')),
+                    ) {
                         (Value::Mapping(mapping), _) => self.variables(mapping, &mut variables),
                         (_, Some((name, value))) => {
                             self.variable(name, item.span, value, &mut variables);
                         }
-                        _ => self.wrong_type(item, "an entry of `environment`", "`NAME=value` or `NAME: value`"),
+                        _ => self.wrong_type(
+                            item,
+                            "an entry of `environment`",
+                            "`NAME=value` or `NAME: value`",
+                        ),
                     }
                 }
             }
@@ -139,7 +164,11 @@ impl<'a> Reader<'a> {
         for (name, entry) in &mapping.entries {
             match entry.value.as_scalar() {
                 Some(scalar) => {
-                    let value = if scalar.plain() == Plain::Null { "" } else { &*scalar.text };
+                    let value = if scalar.plain() == Plain::Null {
+                        ""
+                    } else {
+                        &*scalar.text
+                    };
                     self.variable(name, entry.key_span, value, into);
                 }
                 None => self.wrong_type(&entry.value, &format!("variable `{name}`"), "text"),

@@ -15,11 +15,19 @@ pub(crate) enum Step {
     Run(RunStep),
     Checkout(CheckoutStep),
     /// `when` and `unless`.
-    Conditional { negated: bool, condition: Node, steps: Node },
+    Conditional {
+        negated: bool,
+        condition: Node,
+        steps: Node,
+    },
     /// `steps: << parameters.x >>`: a list in the place of a step.
     Steps(Node),
     /// A command of the config.
-    Command { name: Rc<str>, span: Span, arguments: Option<Node> },
+    Command {
+        name: Rc<str>,
+        span: Span,
+        arguments: Option<Node>,
+    },
 }
 
 const NO_OUTPUT_TIMEOUT: Duration = Duration::from_secs(600);
@@ -39,8 +47,12 @@ impl Reader<'_> {
             }
             Value::Sequence(_) => {
                 self.report(
-                    error(code::WRONG_TYPE, node.span, "a step must be text or a mapping, not a list")
-                        .help("write `- steps: << parameters.name >>` to insert a list of steps"),
+                    error(
+                        code::WRONG_TYPE,
+                        node.span,
+                        "a step must be text or a mapping, not a list",
+                    )
+                    .help("write `- steps: << parameters.name >>` to insert a list of steps"),
                 );
                 return None;
             }
@@ -50,7 +62,11 @@ impl Reader<'_> {
         }
         let body = body.filter(|body| !body.is_null());
         if is_command(&name) {
-            return Some(Step::Command { name, span, arguments: body.cloned() });
+            return Some(Step::Command {
+                name,
+                span,
+                arguments: body.cloned(),
+            });
         }
         match &*name {
             "run" => self.run(span, body).map(Step::Run),
@@ -85,7 +101,8 @@ impl Reader<'_> {
         } else if name.contains('/') {
             self.not_supported(span, &format!("`{name}`: a command of an orb"));
         } else {
-            let hint = || "steps are `run`, `checkout`, `when`, `unless` and the config's `commands`";
+            let hint =
+                || "steps are `run`, `checkout`, `when`, `unless` and the config's `commands`";
             let help = did_you_mean(name, STEPS.names()).unwrap_or_else(|| hint().to_owned());
             let message = format!("there is no step or command `{name}`");
             self.report(error(code::UNKNOWN_COMMAND, span, message).help(help));
@@ -110,11 +127,20 @@ impl Reader<'_> {
     }
 
     fn conditional(self, name: &str, span: Span, body: Option<&Node>) -> Option<Step> {
-        let body = self.mapping(self.required(body, "condition", span)?, &format!("`{name}`"))?;
+        let body = self.mapping(
+            self.required(body, "condition", span)?,
+            &format!("`{name}`"),
+        )?;
         self.check_keys(body, &CONDITIONAL);
-        let condition = self.required(body.get("condition"), "condition", span)?.clone();
+        let condition = self
+            .required(body.get("condition"), "condition", span)?
+            .clone();
         let steps = self.required(body.present("steps"), "steps", span)?.clone();
-        Some(Step::Conditional { negated: name == "unless", condition, steps })
+        Some(Step::Conditional {
+            negated: name == "unless",
+            condition,
+            steps,
+        })
     }
 
     fn checkout(self, body: Option<&Node>) -> Option<CheckoutStep> {
@@ -123,10 +149,14 @@ impl Reader<'_> {
             ("full", Some(CheckoutMethod::Full)),
             ("shallow", None),
         ];
-        let Some(body) = body else { return Some(CheckoutStep::default()) };
+        let Some(body) = body else {
+            return Some(CheckoutStep::default());
+        };
         let body = self.mapping(body, "`checkout`")?;
         self.check_keys(body, &CHECKOUT);
-        let path = body.present("path").and_then(|path| self.name(path, "`path`"));
+        let path = body
+            .present("path")
+            .and_then(|path| self.name(path, "`path`"));
         let method = body.present("method").and_then(|node| {
             let method = self.choice(node, "`method`", METHODS)?;
             if method.is_none() {
@@ -134,7 +164,10 @@ impl Reader<'_> {
             }
             method
         });
-        Some(CheckoutStep { path, method: method.unwrap_or_default() })
+        Some(CheckoutStep {
+            path,
+            method: method.unwrap_or_default(),
+        })
     }
 
     fn run(self, span: Span, body: Option<&Node>) -> Option<RunStep> {
@@ -144,7 +177,9 @@ impl Reader<'_> {
         };
         self.check_keys(mapping, &RUN);
         let text = |key: &str| {
-            mapping.present(key).and_then(|node| self.name(node, &format!("`{key}`")))
+            mapping
+                .present(key)
+                .and_then(|node| self.name(node, &format!("`{key}`")))
         };
         let (name, shell, directory) = (text("name"), text("shell"), text("working_directory"));
         let background = mapping.present("background");
@@ -163,17 +198,29 @@ impl Reader<'_> {
             no_output_timeout: timeout
                 .and_then(|node| self.duration(node, "`no_output_timeout`"))
                 .unwrap_or(NO_OUTPUT_TIMEOUT),
-            when: mapping.present("when").and_then(|node| self.when(node)).unwrap_or_default(),
+            when: mapping
+                .present("when")
+                .and_then(|node| self.when(node))
+                .unwrap_or_default(),
             max_auto_reruns,
             auto_rerun_delay,
-            ..plain_run(self.name(self.required(mapping.present("command"), "command", span)?, "`command`")?)
+            ..plain_run(self.name(
+                self.required(mapping.present("command"), "command", span)?,
+                "`command`",
+            )?)
         };
-        Some(RunStep { name: name.unwrap_or_else(|| step.name.clone()), ..step })
+        Some(RunStep {
+            name: name.unwrap_or_else(|| step.name.clone()),
+            ..step
+        })
     }
 
     fn when(self, node: &Node) -> Option<When> {
-        const WHEN: &[(&str, When)] =
-            &[("on_success", When::OnSuccess), ("on_fail", When::OnFail), ("always", When::Always)];
+        const WHEN: &[(&str, When)] = &[
+            ("on_success", When::OnSuccess),
+            ("on_fail", When::OnFail),
+            ("always", When::Always),
+        ];
         self.choice(node, "`when`", WHEN)
     }
 
@@ -190,9 +237,15 @@ impl Reader<'_> {
                 error(code::MISSING_KEY, node.span, message).help("add `max_auto_reruns: 1`"),
             );
         }
-        let delay = self.duration(node, "`auto_rerun_delay`").unwrap_or_default();
+        let delay = self
+            .duration(node, "`auto_rerun_delay`")
+            .unwrap_or_default();
         if delay > LONGEST_RERUN_DELAY {
-            self.report(error(code::BAD_VALUE, node.span, "`auto_rerun_delay` must be at most 10m"));
+            self.report(error(
+                code::BAD_VALUE,
+                node.span,
+                "`auto_rerun_delay` must be at most 10m",
+            ));
         }
         (reruns.unwrap_or(0), delay)
     }
@@ -216,14 +269,24 @@ fn plain_run(command: String) -> RunStep {
 
 /// The first line of a command that says something, cut to a length that fits a screen.
 fn name_of(command: &str) -> String {
-    let mut lines = command.lines().map(str::trim).filter(|line| !line.is_empty());
+    let mut lines = command
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty());
     let first = lines.next().unwrap_or(command);
     let long = first.chars().count() > LONGEST_NAME;
     if !long && lines.next().is_none() {
         return first.to_owned();
     }
-    let shown: String = first.chars().take(if long { LONGEST_NAME - 1 } else { LONGEST_NAME }).collect();
-    if long { format!("{}…", shown.trim_end()) } else { format!("{shown} …") }
+    let shown: String = first
+        .chars()
+        .take(if long { LONGEST_NAME - 1 } else { LONGEST_NAME })
+        .collect();
+    if long {
+        format!("{}…", shown.trim_end())
+    } else {
+        format!("{shown} …")
+    }
 }
 
 #[cfg(test)]

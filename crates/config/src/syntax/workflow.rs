@@ -20,7 +20,11 @@ pub(crate) struct Workflow {
 impl Workflow {
     /// A workflow of a single job.
     pub(crate) fn of_one(job: &str, span: Span) -> Self {
-        Self { when: None, unless: None, jobs: vec![Invocation::new(job.into(), span)] }
+        Self {
+            when: None,
+            unless: None,
+            jobs: vec![Invocation::new(job.into(), span)],
+        }
     }
 }
 
@@ -68,7 +72,10 @@ pub(crate) struct Requires {
 /// the infrastructure.
 const STATUSES: &[(&str, &[Outcome])] = &[
     ("success", &[Outcome::Passed]),
-    ("failed", &[Outcome::Failed, Outcome::TimedOut, Outcome::Lost]),
+    (
+        "failed",
+        &[Outcome::Failed, Outcome::TimedOut, Outcome::Lost],
+    ),
     ("canceled", &[Outcome::Canceled]),
     ("not_run", &[Outcome::NotRun]),
     ("terminal", &Outcome::ALL),
@@ -77,14 +84,19 @@ const STATUSES: &[(&str, &[Outcome])] = &[
 
 impl Reader<'_> {
     /// The workflows, or the one that was asked for: the others need not be right.
-    pub(crate) fn workflows(self, node: &Node) -> IndexMap<Rc<str>, Workflow> {
+    pub(crate) fn workflows(self, node: &Node, at: Span) -> IndexMap<Rc<str>, Workflow> {
         let mut workflows = IndexMap::new();
-        let Some(all) = self.mapping(node, "`workflows`") else { return workflows };
-        // Version 2 wants its own `version: 2` among the workflows.
-        let is_version = |name: &str, entry: &Entry| {
-            name == "version" && entry.value.as_scalar().is_some()
+        let Some(all) = self.mapping(node, "`workflows`") else {
+            return workflows;
         };
-        let all = || all.entries.iter().filter(|(name, entry)| !is_version(name, entry));
+        // Version 2 wants its own `version: 2` among the workflows.
+        let is_version =
+            |name: &str, entry: &Entry| name == "version" && entry.value.as_scalar().is_some();
+        let all = || {
+            all.entries
+                .iter()
+                .filter(|(name, entry)| !is_version(name, entry))
+        };
         let only = self.cx.options.only_workflow.as_deref();
         if let Some(only) = only
             && !all().any(|(name, _)| **name == *only)
@@ -92,7 +104,7 @@ impl Reader<'_> {
             let message = format!("there is no workflow `{only}`");
             let names = list(all().map(|(name, _)| &**name));
             self.report(
-                error(code::UNKNOWN_WORKFLOW, node.span, message).help(format!("there is {names}")),
+                error(code::UNKNOWN_WORKFLOW, at, message).help(format!("there is {names}")),
             );
         }
         for (name, entry) in all().filter(|(name, _)| only.is_none_or(|only| ***name == *only)) {
@@ -110,7 +122,9 @@ impl Reader<'_> {
         let jobs = self.sequence(jobs, "`jobs` of a workflow")?;
         if jobs.is_empty() {
             let message = format!("workflow `{name}` has no jobs");
-            self.report(error(code::BAD_VALUE, entry.key_span, message).help("list some under `jobs`"));
+            self.report(
+                error(code::BAD_VALUE, entry.key_span, message).help("list some under `jobs`"),
+            );
         }
         Some(Workflow {
             when: body.get("when").cloned(),
@@ -127,12 +141,20 @@ impl Reader<'_> {
             }
             Value::Mapping(_) => {
                 self.report(
-                    error(code::WRONG_TYPE, node.span, "a job of a workflow is a single key")
-                        .help("start every job with its own `-`, and indent its keys one level more"),
+                    error(
+                        code::WRONG_TYPE,
+                        node.span,
+                        "a job of a workflow is a single key",
+                    )
+                    .help("start every job with its own `-`, and indent its keys one level more"),
                 );
                 return None;
             }
-            _ => (self.name(node, "a job of a workflow")?.into(), node.span, &Node::null(node.span)),
+            _ => (
+                self.name(node, "a job of a workflow")?.into(),
+                node.span,
+                &Node::null(node.span),
+            ),
         };
         let mut invocation = Invocation::new(job, job_span);
         if !body.is_null() {
@@ -155,15 +177,22 @@ impl Reader<'_> {
                 }
             }
         }
-        into.name = body.present("name").and_then(|node| self.name(node, "`name`"));
-        into.requires = body.present("requires").map(|it| self.requires(it)).unwrap_or_default();
+        into.name = body
+            .present("name")
+            .and_then(|node| self.name(node, "`name`"));
+        into.requires = body
+            .present("requires")
+            .map(|it| self.requires(it))
+            .unwrap_or_default();
         into.pre_steps = body.present("pre-steps").cloned();
         into.post_steps = body.present("post-steps").cloned();
         into.arguments = Rc::new(arguments);
     }
 
     fn requires(self, node: &Node) -> Vec<Requires> {
-        let Some(items) = self.sequence(node, "`requires`") else { return vec![] };
+        let Some(items) = self.sequence(node, "`requires`") else {
+            return vec![];
+        };
         let mut all: Vec<Requires> = vec![];
         let mut seen = IndexMap::new();
         for requires in items.iter().filter_map(|item| self.requirement(item)) {
@@ -187,11 +216,17 @@ impl Reader<'_> {
         let (job, span, accepts) = match &node.value {
             Value::Mapping(mapping) if mapping.entries.len() == 1 => {
                 let (job, entry) = mapping.entries.first()?;
-                (job.to_string(), entry.key_span, self.statuses(&entry.value)?)
+                (
+                    job.to_string(),
+                    entry.key_span,
+                    self.statuses(&entry.value)?,
+                )
             }
-            Value::Scalar(_) => {
-                (self.name(node, "an entry of `requires`")?, node.span, vec![Outcome::Passed])
-            }
+            Value::Scalar(_) => (
+                self.name(node, "an entry of `requires`")?,
+                node.span,
+                vec![Outcome::Passed],
+            ),
             _ => {
                 let message = "an entry of `requires` must be a job's name or `name: status`";
                 self.report(error(code::WRONG_TYPE, node.span, message));
@@ -219,6 +254,11 @@ impl Reader<'_> {
             return None;
         }
         let accepted = accepted.concat();
-        Some(Outcome::ALL.into_iter().filter(|outcome| accepted.contains(outcome)).collect())
+        Some(
+            Outcome::ALL
+                .into_iter()
+                .filter(|outcome| accepted.contains(outcome))
+                .collect(),
+        )
     }
 }

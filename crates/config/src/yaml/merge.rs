@@ -23,14 +23,21 @@ pub(super) fn merge(sink: &Sink<'_>, mapping: &mut Mapping, merged: &[Node]) {
 
 fn add(mapping: &mut Mapping, source: &Mapping) {
     for (key, Entry { key_span, value }) in &source.entries {
-        let entry = || Entry { key_span: *key_span, value: value.clone() };
+        let entry = || Entry {
+            key_span: *key_span,
+            value: value.clone(),
+        };
         mapping.entries.entry(key.clone()).or_insert_with(entry);
     }
 }
 
 fn refuse(sink: &Sink<'_>, node: &Node) {
     sink.push(
-        error(code::BAD_MERGE, node.span, format!("`<<` merges mappings, not {}", node.kind()))
-            .help("write `<<: *anchor`, where `&anchor` names a mapping, or a list of such aliases"),
+        error(
+            code::BAD_MERGE,
+            node.span,
+            format!("`<<` merges mappings, not {}", node.kind()),
+        )
+        .help("write `<<: *anchor`, where `&anchor` names a mapping, or a list of such aliases"),
     );
 }

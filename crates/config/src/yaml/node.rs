@@ -76,7 +76,13 @@ impl Node {
         let text = text.into();
         let templated = text.contains("<<");
         let value = Value::Scalar(Scalar { text, quoted });
-        Self { span, value, nodes: 1, height: 1, templated }
+        Self {
+            span,
+            value,
+            nodes: 1,
+            height: 1,
+            templated,
+        }
     }
 
     pub(crate) fn sequence(span: Span, items: Vec<Node>) -> Self {
@@ -86,7 +92,13 @@ impl Node {
             height = height.max(item.height);
             templated |= item.templated;
         }
-        Self { span, value: Value::Sequence(Rc::new(items)), nodes, height: height + 1, templated }
+        Self {
+            span,
+            value: Value::Sequence(Rc::new(items)),
+            nodes,
+            height: height + 1,
+            templated,
+        }
     }
 
     pub(crate) fn mapping(span: Span, mapping: Mapping) -> Self {
@@ -97,7 +109,13 @@ impl Node {
             templated |= entry.value.templated || key.contains("<<");
         }
         let value = Value::Mapping(Rc::new(mapping));
-        Self { span, value, nodes, height: height + 1, templated }
+        Self {
+            span,
+            value,
+            nodes,
+            height: height + 1,
+            templated,
+        }
     }
 
     pub(crate) fn null(span: Span) -> Self {
@@ -119,7 +137,8 @@ impl Node {
     }
 
     pub(crate) fn is_null(&self) -> bool {
-        self.as_scalar().is_some_and(|scalar| scalar.plain() == Plain::Null)
+        self.as_scalar()
+            .is_some_and(|scalar| scalar.plain() == Plain::Null)
     }
 
     /// What it is, with its article, for "must be a list, not …".
@@ -184,7 +203,16 @@ mod tests {
 
     #[test]
     fn plain_scalars_mean_what_yaml_1_2_says() {
-        let plain = |text: &str| format!("{:?}", Scalar { text: text.into(), quoted: false }.plain());
+        let plain = |text: &str| {
+            format!(
+                "{:?}",
+                Scalar {
+                    text: text.into(),
+                    quoted: false
+                }
+                .plain()
+            )
+        };
         assert_eq!(plain("~"), "Null");
         assert_eq!(plain("True"), "Boolean(true)");
         assert_eq!(plain("yes"), "Text(\"yes\")");
@@ -192,6 +220,13 @@ mod tests {
         assert_eq!(plain("1.10"), "Float(1.1)");
         assert_eq!(plain("1.2.3"), "Text(\"1.2.3\")");
         assert_eq!(plain("infinity"), "Text(\"infinity\")");
-        assert_eq!(Scalar { text: "1".into(), quoted: true }.plain(), Plain::Text("1"));
+        assert_eq!(
+            Scalar {
+                text: "1".into(),
+                quoted: true
+            }
+            .plain(),
+            Plain::Text("1")
+        );
     }
 }

@@ -16,7 +16,10 @@ impl Offsets {
         } else {
             text.char_indices().map(|(at, _)| clamp(at)).collect()
         };
-        Self { starts, bytes: clamp(text.len()) }
+        Self {
+            starts,
+            bytes: clamp(text.len()),
+        }
     }
 
     pub(super) fn byte(&self, character: usize) -> u32 {
@@ -29,7 +32,10 @@ impl Offsets {
 
     pub(super) fn span(&self, span: saphyr_parser::Span) -> Span {
         let start = self.byte(span.start.index());
-        Span { start, end: self.byte(span.end.index()).max(start) }
+        Span {
+            start,
+            end: self.byte(span.end.index()).max(start),
+        }
     }
 }
 

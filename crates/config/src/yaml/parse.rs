@@ -22,14 +22,25 @@ pub(crate) struct Document {
 /// merges are reported but still give a tree.
 pub(crate) fn parse(text: &str, limits: &Limits, sink: &Sink<'_>) -> Option<Document> {
     let offsets = Offsets::new(text);
-    let mut builder = Builder { sink, limits, nodes: 0, stack: vec![], anchors: HashMap::new(), root: None };
+    let mut builder = Builder {
+        sink,
+        limits,
+        nodes: 0,
+        stack: vec![],
+        anchors: HashMap::new(),
+        root: None,
+    };
     let mut parser = Parser::new_from_str(text);
     let mut documents = 0;
     while let Some(next) = parser.next_event() {
         let step = match next {
             Ok((Event::DocumentStart(_), span)) => {
                 documents += 1;
-                if documents > 1 { Err(several_documents(offsets.span(span))) } else { Ok(()) }
+                if documents > 1 {
+                    Err(several_documents(offsets.span(span)))
+                } else {
+                    Ok(())
+                }
             }
             Ok((event, span)) => builder.event(event, offsets.span(span)),
             Err(failure) => Err(syntax_error(text, &offsets, &failure)),
@@ -67,7 +78,11 @@ struct Frame {
 
 enum Content {
     Sequence(Vec<Node>),
-    Mapping { mapping: Mapping, key: Option<(Rc<str>, Span, bool)>, merged: Vec<Node> },
+    Mapping {
+        mapping: Mapping,
+        key: Option<(Rc<str>, Span, bool)>,
+        merged: Vec<Node>,
+    },
 }
 
 impl Builder<'_> {
@@ -81,7 +96,11 @@ impl Builder<'_> {
             Event::Alias(anchor) => self.alias(anchor, span),
             Event::SequenceStart(anchor, _) => self.open(span, anchor, Content::Sequence(vec![])),
             Event::MappingStart(anchor, _) => {
-                let content = Content::Mapping { mapping: Mapping::default(), key: None, merged: vec![] };
+                let content = Content::Mapping {
+                    mapping: Mapping::default(),
+                    key: None,
+                    merged: vec![],
+                };
                 self.open(span, anchor, content)
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(span),
@@ -93,18 +112,34 @@ impl Builder<'_> {
         if self.stack.len() >= self.limits.depth {
             return Err(too_deep(span, self.limits.depth));
         }
-        self.stack.push(Frame { span, anchor, content });
+        self.stack.push(Frame {
+            span,
+            anchor,
+            content,
+        });
         Ok(())
     }
 
     fn close(&mut self, end: Span) -> Result<(), Draft> {
-        let Some(Frame { span, anchor, content }) = self.stack.pop() else {
+        let Some(Frame {
+            span,
+            anchor,
+            content,
+        }) = self.stack.pop()
+        else {
             return Ok(());
         };
-        let span = Span { start: span.start, end: end.start.max(span.end) };
+        let span = Span {
+            start: span.start,
+            end: end.end.max(span.end),
+        };
         let node = match content {
             Content::Sequence(items) => Node::sequence(span, items),
-            Content::Mapping { mut mapping, merged, .. } => {
+            Content::Mapping {
+                mut mapping,
+                merged,
+                ..
+            } => {
                 merge(self.sink, &mut mapping, &merged);
                 let node = Node::mapping(span, mapping);
                 if !merged.is_empty() {
@@ -118,8 +153,12 @@ impl Builder<'_> {
 
     fn alias(&mut self, anchor: usize, span: Span) -> Result<(), Draft> {
         let Some(node) = self.anchors.get(&anchor).cloned() else {
-            return Err(error(code::RECURSIVE_ALIAS, span, "this alias stands in its own anchor")
-                .help("move the anchor to a node that does not hold the alias"));
+            return Err(error(
+                code::RECURSIVE_ALIAS,
+                span,
+                "this alias stands in its own anchor",
+            )
+            .help("move the anchor to a node that does not hold the alias"));
         };
         if self.stack.len() + node.height > self.limits.depth {
             return Err(too_deep(span, self.limits.depth));
@@ -133,7 +172,8 @@ impl Builder<'_> {
         self.nodes = self.nodes.saturating_add(nodes);
         if self.nodes > self.limits.nodes {
             let limit = self.limits.nodes;
-            let message = format!("with its aliases expanded, the config has more than {limit} nodes");
+            let message =
+                format!("with its aliases expanded, the config has more than {limit} nodes");
             return Err(error(code::TOO_MANY_NODES, span, message)
                 .help("aliases of aliases multiply: use fewer of them, or split the config"));
         }
@@ -151,7 +191,11 @@ impl Builder<'_> {
         };
         match &mut frame.content {
             Content::Sequence(items) => items.push(node),
-            Content::Mapping { mapping, key, merged } => match key.take() {
+            Content::Mapping {
+                mapping,
+                key,
+                merged,
+            } => match key.take() {
                 None => *key = Some(as_key(&node)?),
                 Some((_, _, true)) => merged.push(node),
                 Some((name, span, false)) => insert(self.sink, mapping, name, span, node),
@@ -179,13 +223,23 @@ fn as_key(node: &Node) -> Result<(Rc<str>, Span, bool), Draft> {
 fn insert(sink: &Sink<'_>, mapping: &mut Mapping, name: Rc<str>, span: Span, value: Node) {
     if let Some(first) = mapping.entries.get(&name) {
         sink.push(
-            error(code::DUPLICATE_KEY, span, format!("key `{name}` is there twice"))
-                .label(first.key_span, "first here")
-                .help("remove one of the two, or merge them"),
+            error(
+                code::DUPLICATE_KEY,
+                span,
+                format!("key `{name}` is there twice"),
+            )
+            .label(first.key_span, "first here")
+            .help("remove one of the two, or merge them"),
         );
         return;
     }
-    mapping.entries.insert(name, Entry { key_span: span, value });
+    mapping.entries.insert(
+        name,
+        Entry {
+            key_span: span,
+            value,
+        },
+    );
 }
 
 fn is_string(tag: &Tag) -> bool {
@@ -193,13 +247,21 @@ fn is_string(tag: &Tag) -> bool {
 }
 
 fn too_deep(span: Span, limit: usize) -> Draft {
-    error(code::TOO_DEEP, span, format!("nested more than {limit} levels deep"))
-        .help("flatten the config; check for brackets that are never closed")
+    error(
+        code::TOO_DEEP,
+        span,
+        format!("nested more than {limit} levels deep"),
+    )
+    .help("flatten the config; check for brackets that are never closed")
 }
 
 fn several_documents(span: Span) -> Draft {
-    error(code::SEVERAL_DOCUMENTS, span, "a config is a single YAML document; a second one starts here")
-        .help("remove the `---` line and what follows it")
+    error(
+        code::SEVERAL_DOCUMENTS,
+        span,
+        "a config is a single YAML document; a second one starts here",
+    )
+    .help("remove the `---` line and what follows it")
 }
 
 fn empty_config() -> Draft {
@@ -213,11 +275,23 @@ fn syntax_error(text: &str, offsets: &Offsets, failure: &ScanError) -> Draft {
     if let Some(first) = info.get_mut(..1) {
         first.make_ascii_lowercase();
     }
-    let line = text.get(..at as usize).map_or("", |before| before.rsplit('\n').next().unwrap_or(""));
+    let line = text
+        .get(..at as usize)
+        .map_or("", |before| before.rsplit('\n').next().unwrap_or(""));
     let help = if line.contains('\t') {
         "YAML indents with spaces: replace the tab"
+    } else if info.contains("unknown anchor") {
+        "an alias `*name` needs an anchor `&name` before it"
     } else {
         "check indentation, colons, quotes and brackets here and on the line before"
     };
-    error(code::SYNTAX, Span { start: at, end: at + 1 }, format!("not valid YAML: {info}")).help(help)
+    error(
+        code::SYNTAX,
+        Span {
+            start: at,
+            end: at + 1,
+        },
+        format!("not valid YAML: {info}"),
+    )
+    .help(help)
 }

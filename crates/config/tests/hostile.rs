@@ -1,0 +1,292 @@
+//! Inputs that mean harm, or that are merely broken: every one ends in a plan or in diagnostics,
+//! never in a panic, and with bounded work.
+
+mod support;
+
+use outrider_config::diagnostic::code;
+use outrider_config::{Diagnostics, Options, SourceFile, compile};
+use proptest::prelude::*;
+use support::{fixtures, options};
+
+fn errors(text: impl Into<String>) -> Diagnostics {
+    let source = SourceFile::new("config.yml", text);
+    let errors = compile(&source, &options()).expect_err("this should not compile");
+    // What is wrong can always be shown.
+    assert!(errors.render(&source, false).contains("config.yml:"));
+    assert!(!errors.is_empty());
+    errors
+}
+
+fn codes(errors: &Diagnostics) -> Vec<&'static str> {
+    errors.iter().map(|one| one.code).collect()
+}
+
+#[test]
+fn ten_megabytes_are_refused_unread() {
+    let errors = errors("a: b # padding\n".repeat(700_000));
+    assert_eq!(codes(&errors), [code::CONFIG_TOO_LARGE]);
+}
+
+#[test]
+fn ten_megabytes_on_one_line_can_be_shown() {
+    let errors = errors("x".repeat(10_000_000));
+    assert_eq!(codes(&errors), [code::CONFIG_TOO_LARGE]);
+}
+
+#[test]
+fn an_alias_bomb_is_one_error() {
+    let mut text =
+        "version: 2.1\na0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol]\n".to_owned();
+    for level in 1..40 {
+        let below = format!("*a{}, ", level - 1).repeat(9);
+        text += &format!("a{level}: &a{level} [{}]\n", below.trim_end_matches(", "));
+    }
+    assert_eq!(codes(&errors(text)), [code::TOO_MANY_NODES]);
+}
+
+#[test]
+fn a_merge_bomb_is_one_error() {
+    let keys: String = (0..2_000).map(|at| format!("  k{at}: v\n")).collect();
+    let text = format!("a: &a\n{keys}")
+        + &(0..2_000)
+            .map(|n| format!("b{n}: {{<<: *a}}\n"))
+            .collect::<String>();
+    assert_eq!(codes(&errors(text)), [code::TOO_MANY_NODES]);
+}
+
+#[test]
+fn brackets_without_end_are_one_error() {
+    for open in ["[", "{", "{a: ", "[a, ", "- ", "? ", "&a [", "!!seq ["] {
+        let found = errors(open.repeat(1_000_000 / open.len()));
+        assert_eq!(found.len(), 1, "{open}: {found}");
+    }
+}
+
+#[test]
+fn commands_that_multiply_are_one_error() {
+    let mut text =
+        "version: 2.1\njobs: {build: {machine: true, steps: [c0]}}\ncommands:\n".to_owned();
+    for level in 0..30 {
+        text += &format!("  c{level}: {{steps: [c{n}, c{n}, c{n}]}}\n", n = level + 1);
+    }
+    text += "  c30: {steps: []}\n";
+    assert_eq!(codes(&errors(text)), [code::EXPANSION_TOO_LARGE]);
+}
+
+#[test]
+fn texts_that_double_are_one_error() {
+    let mut text =
+        "version: 2.1\njobs: {build: {machine: true, steps: [c0: {t: ha}]}}\ncommands:\n"
+            .to_owned();
+    for level in 0..40 {
+        let next = level + 1;
+        text += &format!("  c{level}:\n    parameters: {{t: {{type: string}}}}\n    steps:\n");
+        text += &format!("      - c{next}: {{t: << parameters.t >><< parameters.t >>}}\n");
+    }
+    text += "  c40: {parameters: {t: {type: string}}, steps: [run: << parameters.t >>]}\n";
+    assert_eq!(codes(&errors(text)), [code::EXPANSION_TOO_LARGE]);
+}
+
+#[test]
+fn steps_that_nest_without_end_are_one_error() {
+    let mut text =
+        "version: 2.1\njobs: {build: {machine: true, steps: [c0]}}\ncommands:\n".to_owned();
+    for level in 0..500 {
+        text += &format!("  c{level}: {{steps: [c{}]}}\n", level + 1);
+    }
+    text += "  c500: {steps: [checkout]}\n";
+    assert_eq!(codes(&errors(text)), [code::TOO_DEEP]);
+}
+
+#[test]
+fn steps_that_are_wrapped_again_and_again_are_one_error() {
+    let parameters = "parameters: {s: {type: steps, default: []}}";
+    let mut text =
+        "version: 2.1\njobs: {build: {machine: true, steps: [c0]}}\ncommands:\n".to_owned();
+    for level in 0..49 {
+        let (open, close) = (
+            "[when: {condition: true, steps: ".repeat(20),
+            "}]".repeat(20),
+        );
+        text += &format!("  c{level}: {{{parameters}, steps: [c{}: {{s: ", level + 1);
+        text += &format!("{open}<< parameters.s >>{close}}}]}}\n");
+    }
+    text += &format!("  c49: {{{parameters}, steps: [steps: << parameters.s >>]}}\n");
+    assert_eq!(codes(&errors(text)), [code::TOO_DEEP]);
+}
+
+#[test]
+fn a_thousand_errors_are_cut_to_what_people_read() {
+    let jobs: String = (0..1_000)
+        .map(|at| format!("  j{at}: {{banana: {at}}}\n"))
+        .collect();
+    let found = errors(format!("version: 2.1\njobs:\n{jobs}"));
+    assert_eq!(found.len(), options().limits.diagnostics);
+}
+
+#[test]
+fn a_long_circle_of_requirements_is_found() {
+    let mut text = "version: 2.1\njobs: {j: {machine: true, steps: [checkout]}}\n\
+                    workflows:\n  main:\n    jobs:\n"
+        .to_owned();
+    for at in 0..2_000 {
+        let next = (at + 1) % 2_000;
+        text += &format!("      - j: {{name: n{at}, requires: [n{next}]}}\n");
+    }
+    assert_eq!(codes(&errors(text)), [code::REQUIRES_CYCLE]);
+}
+
+#[test]
+fn odd_characters_are_located_by_character() {
+    let text = "version: 2.1\njobs:\n  'bäh 🦀': {stpes: []}\n";
+    let found = errors(text);
+    let key = found
+        .iter()
+        .find(|one| one.code == code::UNKNOWN_KEY)
+        .unwrap();
+    assert_eq!((key.location.line, key.location.column), (3, 13));
+    assert_eq!(&text[key.location.start..key.location.end], "stpes");
+}
+
+#[test]
+fn line_ends_and_marks_of_windows_change_nothing() {
+    let text = "version: 2.1\njobs:\n  build:\n    machine: true\n    steps:\n      - run: |\n          a\n          b\n";
+    let plan = |text: &str| {
+        compile(&SourceFile::new("c", text), &options())
+            .unwrap()
+            .plan
+    };
+    assert_eq!(plan(text), plan(&text.replace('\n', "\r\n")));
+    assert_eq!(plan(text), plan(&format!("\u{feff}{text}")));
+}
+
+/// A change to a text, made of numbers so that proptest can shrink it.
+#[derive(Clone, Debug)]
+enum Mutation {
+    Replace(usize, u8),
+    Insert(usize, &'static str),
+    Delete(usize, usize),
+    Truncate(usize),
+    SwapLines(usize, usize),
+    DuplicateLine(usize),
+}
+
+fn mutation() -> impl Strategy<Value = Mutation> {
+    let pieces = prop::sample::select(vec![
+        "<<",
+        ">>",
+        "<< parameters.x >>",
+        "<< pipeline.id >>",
+        "\\",
+        "\n",
+        "  ",
+        "\t",
+        ": ",
+        "- ",
+        "*a ",
+        "&a ",
+        "<<: *a\n",
+        "[",
+        "]",
+        "{",
+        "}",
+        "'",
+        "\"",
+        "|",
+        "!!str ",
+        "\0",
+        "é",
+        "🦀",
+        "~",
+        "---\n",
+        "\u{feff}",
+        "%",
+        "? ",
+        "0",
+        "-1",
+        "1e999",
+        "\r",
+        "\u{85}",
+        "\u{2028}",
+    ]);
+    prop_oneof![
+        (any::<usize>(), any::<u8>()).prop_map(|(at, byte)| Mutation::Replace(at, byte)),
+        (any::<usize>(), pieces).prop_map(|(at, piece)| Mutation::Insert(at, piece)),
+        (any::<usize>(), 1..40_usize).prop_map(|(at, length)| Mutation::Delete(at, length)),
+        any::<usize>().prop_map(Mutation::Truncate),
+        (any::<usize>(), any::<usize>()).prop_map(|(a, b)| Mutation::SwapLines(a, b)),
+        any::<usize>().prop_map(Mutation::DuplicateLine),
+    ]
+}
+
+fn mutate(text: &str, mutations: &[Mutation]) -> String {
+    let mut bytes = text.as_bytes().to_vec();
+    for mutation in mutations {
+        let at = |at: usize| at % (bytes.len() + 1);
+        match *mutation {
+            Mutation::Replace(place, byte) if !bytes.is_empty() => {
+                let place = place % bytes.len();
+                bytes[place] = byte;
+            }
+            Mutation::Replace(..) => {}
+            Mutation::Insert(place, piece) => {
+                let place = at(place);
+                bytes.splice(place..place, piece.bytes());
+            }
+            Mutation::Delete(place, length) => {
+                let place = at(place);
+                let end = (place + length).min(bytes.len());
+                bytes.drain(place..end);
+            }
+            Mutation::Truncate(place) => bytes.truncate(at(place)),
+            Mutation::SwapLines(a, b) => {
+                let mut lines: Vec<_> = bytes.split(|byte| *byte == b'\n').collect();
+                let count = lines.len();
+                lines.swap(a % count, b % count);
+                bytes = lines.join(&b'\n');
+            }
+            Mutation::DuplicateLine(line) => {
+                let mut lines: Vec<_> = bytes.split(|byte| *byte == b'\n').collect();
+                let line = line % lines.len();
+                lines.insert(line, lines[line]);
+                bytes = lines.join(&b'\n');
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Limits as small as the fixtures allow, so that a mutation that explodes ends soon.
+fn tight() -> Options {
+    let mut options = options();
+    options.limits.nodes = 20_000;
+    options.limits.expansion = 1_000_000;
+    options
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn broken_configs_never_panic(
+        index in any::<prop::sample::Index>(),
+        mutations in prop::collection::vec(mutation(), 1..6),
+    ) {
+        let fixtures = fixtures();
+        let text = std::fs::read_to_string(index.get(&fixtures)).unwrap();
+        let source = SourceFile::new("config.yml", mutate(&text, &mutations));
+        match compile(&source, &tight()) {
+            Ok(compiled) => {
+                prop_assert!(compiled.plan.workflows.iter().all(|it| !it.jobs.is_empty()));
+                prop_assert!(!compiled.plan.workflows.is_empty());
+            }
+            Err(errors) => {
+                prop_assert!(!errors.is_empty());
+                for one in &errors {
+                    prop_assert!(source.text.get(one.location.start..one.location.end).is_some());
+                }
+                let _ = errors.render(&source, true);
+            }
+        }
+    }
+}
