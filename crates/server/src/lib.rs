@@ -1,1 +1,22 @@
-//! Outrider server.
+//! The control plane: API, queue, leases, logs and background duties.
+//!
+//! [`Core`] is what the server does, without HTTP; [`api`] puts it on the wire, [`duties`] keeps it
+//! tidy, [`net`] listens. [`Server`] ties them together.
+
+pub mod api;
+mod core;
+mod duties;
+mod error;
+mod hub;
+mod logs;
+mod metrics;
+mod net;
+mod server;
+mod settings;
+mod watch;
+
+pub use core::{Core, Identity, Parts};
+pub use duties::expire_leases::expire_leases_once;
+pub use error::ApiError;
+pub use server::{Server, StartError};
+pub use settings::{ServerSettings, Timings, TlsFiles, Webhook};

@@ -1,0 +1,72 @@
+//! Who is calling, and whether they may.
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use outrider_api::ErrorCode;
+use outrider_model::ClassName;
+use outrider_model::secret::Token;
+
+use crate::{ApiError, Core, Identity};
+
+/// A caller with an admin token.
+pub struct Admin {
+    /// The token's nickname: who did it.
+    pub name: String,
+}
+
+/// A caller with a class token.
+pub struct Runner {
+    /// The class that it may serve.
+    pub class: ClassName,
+}
+
+impl FromRequestParts<Arc<Core>> for Admin {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, core: &Arc<Core>) -> Result<Self, ApiError> {
+        match core.identify(&token(parts)?).await? {
+            Identity::Admin { name } => Ok(Self { name }),
+            Identity::Runner { class } => Err(ApiError::new(
+                ErrorCode::Forbidden,
+                format!("this is a runner's token for the class {class}: it can only run tasks"),
+            )
+            .advise("Use an admin token: the file admin-token in the server's data folder.")),
+        }
+    }
+}
+
+impl FromRequestParts<Arc<Core>> for Runner {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, core: &Arc<Core>) -> Result<Self, ApiError> {
+        match core.identify(&token(parts)?).await? {
+            Identity::Runner { class } => Ok(Self { class }),
+            Identity::Admin { .. } => Err(ApiError::new(
+                ErrorCode::Forbidden,
+                "this is an admin token: a runner needs the token of a class",
+            )
+            .advise("Make one with `outrider token create --class acme/linux`.")),
+        }
+    }
+}
+
+fn token(parts: &Parts) -> Result<Token, ApiError> {
+    let header = parts
+        .headers
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok());
+    let token = header
+        .and_then(|value| value.strip_prefix("Bearer "))
+        .map(str::trim);
+    token
+        .filter(|token| !token.is_empty())
+        .map(Token::presented)
+        .ok_or_else(|| {
+            ApiError::new(ErrorCode::Unauthorized, "the request carries no token").advise(
+                "Send `Authorization: Bearer TOKEN`; the command line reads OUTRIDER_TOKEN.",
+            )
+        })
+}

@@ -1,0 +1,4 @@
+//! Jobs.
+
+pub mod cancel;
+pub mod show;

@@ -1,0 +1,129 @@
+//! The API on the wire: one file per endpoint, with its documentation and its handler.
+
+mod auth;
+mod convert;
+mod extract;
+mod health;
+mod jobs;
+mod metrics;
+mod middleware;
+mod pipelines;
+mod queue;
+mod runner;
+mod runners;
+mod sse;
+mod tasks;
+mod tokens;
+
+use std::sync::Arc;
+
+use axum::extract::DefaultBodyLimit;
+use axum::routing::get;
+use axum::{Json, Router};
+use outrider_api::ErrorCode;
+use outrider_api::paths::V1;
+use utoipa::OpenApi;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::{ApiError, Core};
+
+/// No request body is larger: a config of the largest size, or a piece of a log.
+const LARGEST_BODY: usize = 16 * 1024 * 1024;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Outrider",
+        description = "Pipelines, queue, runners and logs of an Outrider server. Every call but \
+                       the health checks needs `Authorization: Bearer TOKEN`. Errors have one \
+                       shape: `ErrorBody`.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    components(schemas(
+        outrider_api::ErrorBody,
+        outrider_api::pipelines::PipelineEvent,
+        outrider_api::jobs::LogPiece,
+        outrider_api::jobs::LogEnd
+    )),
+    modifiers(&Bearer),
+    security(("bearer" = []))
+)]
+struct Document;
+
+struct Bearer;
+
+impl utoipa::Modify for Bearer {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let components = openapi.components.get_or_insert_default();
+        let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        components.add_security_scheme("bearer", scheme);
+    }
+}
+
+/// All routes, and the OpenAPI document that describes them.
+fn versioned() -> (Router<Arc<Core>>, utoipa::openapi::OpenApi) {
+    let routes = OpenApiRouter::new()
+        .routes(routes!(
+            pipelines::list::handler,
+            pipelines::submit::handler
+        ))
+        .routes(routes!(pipelines::show::handler))
+        .routes(routes!(pipelines::cancel::handler))
+        .routes(routes!(pipelines::events::handler))
+        .routes(routes!(jobs::show::handler))
+        .routes(routes!(jobs::cancel::handler))
+        .routes(routes!(tasks::show::handler))
+        .routes(routes!(tasks::explain::handler))
+        .routes(routes!(tasks::log::handler))
+        .routes(routes!(tasks::follow_log::handler))
+        .routes(routes!(tokens::list::handler, tokens::create::handler))
+        .routes(routes!(tokens::revoke::handler))
+        .routes(routes!(runners::list::handler))
+        .routes(routes!(runners::drain::handler))
+        .routes(routes!(queue::handler))
+        .routes(routes!(runner::claim::handler))
+        .routes(routes!(runner::report::handler))
+        .routes(routes!(runner::append_log::handler))
+        .routes(routes!(runner::heartbeat::handler))
+        .routes(routes!(runner::release::handler))
+        .routes(routes!(runner::goodbye::handler));
+    OpenApiRouter::with_openapi(Document::openapi())
+        .nest(V1, routes)
+        .split_for_parts()
+}
+
+/// The OpenAPI 3.1 document of this version.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    versioned().1
+}
+
+/// Everything that the server answers to.
+pub(crate) fn router(core: Arc<Core>) -> Router {
+    let (versioned, document) = versioned();
+    let document = Arc::new(document);
+    Router::new()
+        .merge(versioned)
+        .route(
+            &format!("{V1}/openapi.json"),
+            get(move || async move { Json((*document).clone()) }),
+        )
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(metrics::handler))
+        .fallback(async || {
+            ApiError::new(ErrorCode::NotFound, "there is nothing at this path")
+                .advise("The API is described at /api/v1/openapi.json.")
+        })
+        .method_not_allowed_fallback(async || {
+            ApiError::new(ErrorCode::BadRequest, "this path does not take this method")
+                .advise("The API is described at /api/v1/openapi.json.")
+        })
+        .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(axum::middleware::from_fn_with_state(
+            Arc::clone(&core),
+            middleware::observe,
+        ))
+        .with_state(core)
+}

@@ -1,0 +1,7 @@
+//! Pipelines.
+
+pub mod cancel;
+pub mod events;
+pub mod list;
+pub mod show;
+pub mod submit;

@@ -1,0 +1,8 @@
+//! What runners call.
+
+pub mod append_log;
+pub mod claim;
+pub mod goodbye;
+pub mod heartbeat;
+pub mod release;
+pub mod report;

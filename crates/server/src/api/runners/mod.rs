@@ -1,0 +1,4 @@
+//! The inventory.
+
+pub mod drain;
+pub mod list;

@@ -1,0 +1,6 @@
+//! Tasks and their logs.
+
+pub mod explain;
+pub mod follow_log;
+pub mod log;
+pub mod show;

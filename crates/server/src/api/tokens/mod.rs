@@ -1,0 +1,5 @@
+//! Tokens.
+
+pub mod create;
+pub mod list;
+pub mod revoke;

@@ -1,0 +1,158 @@
+//! What the server does, without HTTP. The API calls it, and so do simulations.
+
+mod logs;
+mod people;
+mod pipelines;
+mod runners;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use outrider_model::secret::{Token, TokenHash};
+use outrider_model::{AttemptId, ClassName, Random, RunnerId, TaskId, Timestamp};
+use outrider_service::{Clock, Shutdown};
+use outrider_store::{Store, TokenRecord, TokenScope};
+use tokio::time::Instant;
+
+use crate::ApiError;
+use crate::hub::Hub;
+use crate::logs::LogFiles;
+use crate::metrics::Metrics;
+use crate::settings::ServerSettings;
+use crate::watch::{Topic, Watchers};
+use outrider_api::ErrorCode;
+
+pub use logs::{FollowedLog, Next};
+
+/// What a [`Core`] is made of.
+pub struct Parts {
+    /// Its memory.
+    pub store: Arc<dyn Store>,
+    /// Its clock.
+    pub clock: Arc<dyn Clock>,
+    /// Where tokens and ids come from.
+    pub random: Arc<dyn Random>,
+    /// Called at crash points, in tests.
+    pub crash: Option<outrider_service::crash::CrashHook>,
+}
+
+/// The control plane.
+pub struct Core {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn Random>,
+    pub(crate) settings: ServerSettings,
+    pub(crate) shutdown: Shutdown,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) watchers: Arc<Watchers>,
+    pub(crate) metrics: Metrics,
+    pub(crate) started_at: Timestamp,
+    logs: LogFiles,
+    crash: Option<outrider_service::crash::CrashHook>,
+    tokens: Mutex<HashMap<TokenHash, (Identity, Instant)>>,
+    seen: Mutex<HashMap<RunnerId, Instant>>,
+    draining: Mutex<HashSet<RunnerId>>,
+}
+
+/// Who is calling.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// Somebody with an admin token.
+    Admin {
+        /// The token's nickname.
+        name: String,
+    },
+    /// A runner.
+    Runner {
+        /// The class that its token allows.
+        class: ClassName,
+    },
+}
+
+impl Core {
+    /// A control plane that serves nobody yet.
+    pub fn new(parts: Parts, settings: ServerSettings, shutdown: Shutdown) -> Self {
+        Self {
+            started_at: parts.clock.now(),
+            store: parts.store,
+            clock: parts.clock,
+            random: parts.random,
+            crash: parts.crash,
+            logs: LogFiles::new(settings.log_directory.clone()),
+            settings,
+            shutdown,
+            hub: Arc::default(),
+            watchers: Arc::default(),
+            metrics: Metrics::default(),
+            tokens: Mutex::default(),
+            seen: Mutex::default(),
+            draining: Mutex::default(),
+        }
+    }
+
+    /// How long a looked-up token is remembered: another server may revoke it.
+    const TOKEN_MEMORY: std::time::Duration = std::time::Duration::from_secs(30);
+
+    /// Who presents this token.
+    pub async fn identify(&self, token: &Token) -> Result<Identity, ApiError> {
+        let hash = token.hash();
+        let now = Instant::now();
+        if let Some((identity, at)) = lock(&self.tokens).get(&hash)
+            && now - *at < Self::TOKEN_MEMORY
+        {
+            return Ok(identity.clone());
+        }
+        let record = self.store.find_token(hash).await?;
+        let identity = record.map(Identity::from).ok_or_else(|| {
+            ApiError::new(ErrorCode::Unauthorized, "the token is unknown or revoked").advise(
+                "Set OUTRIDER_TOKEN to the server's admin token (the file admin-token in its data \
+                 folder), or make one with `outrider token create`.",
+            )
+        })?;
+        lock(&self.tokens).insert(hash, (identity.clone(), now));
+        Ok(identity)
+    }
+
+    fn forget_tokens(&self) {
+        lock(&self.tokens).clear();
+    }
+
+    fn pass(&self, crash_point: &str) {
+        if let Some(crash) = &self.crash {
+            crash(crash_point);
+        }
+    }
+
+    /// Wakes whoever follows these attempts.
+    pub(crate) fn touch_attempts(&self, attempts: &[AttemptId]) {
+        for attempt in attempts {
+            self.watchers.touch(Topic::Attempt(*attempt));
+        }
+        if !attempts.is_empty() {
+            self.watchers.touch_any();
+        }
+    }
+
+    fn touch_tasks(&self, tasks: impl Iterator<Item = TaskId>) {
+        for task in tasks {
+            self.watchers.touch(Topic::Task(task));
+        }
+        self.watchers.touch_any();
+    }
+}
+
+impl From<TokenRecord> for Identity {
+    fn from(record: TokenRecord) -> Self {
+        match record.scope {
+            TokenScope::Admin => Self::Admin {
+                name: record.nickname,
+            },
+            TokenScope::Class { class } => Self::Runner { class },
+        }
+    }
+}
+
+/// A panic while a lock was held leaves maps that are still whole.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

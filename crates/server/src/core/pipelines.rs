@@ -1,0 +1,172 @@
+//! Pipelines: from a config to a queue, and what becomes of them.
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use outrider_api::ErrorCode;
+use outrider_api::error::Diagnostic;
+use outrider_api::pipelines::{Canceled, SubmitPipeline, SubmittedPipeline};
+use outrider_config::{Compiled, Diagnostics, Options, ParameterValue, PipelineValues, SourceFile};
+use outrider_model::PipelineId;
+use outrider_model::plan::{Source, Trigger};
+use outrider_store::{CancelTarget, Event, EventSeq, NewPipeline};
+
+use super::Core;
+use crate::ApiError;
+use crate::watch::Topic;
+
+/// What a config is called where its sender did not say.
+const CONFIG_NAME: &str = ".circleci/config.yml";
+
+impl Core {
+    /// Compiles a config and queues it.
+    pub async fn submit_pipeline(
+        &self,
+        request: SubmitPipeline,
+        idempotency_key: Option<String>,
+    ) -> Result<SubmittedPipeline, ApiError> {
+        check_project(&request.project)?;
+        let options = self.options(&request);
+        let name = request
+            .config_name
+            .clone()
+            .unwrap_or_else(|| CONFIG_NAME.to_owned());
+        let source = SourceFile::new(name, request.config.clone());
+        let (source, compiled) = compile(source, options).await?;
+        let compiled = compiled.map_err(|diagnostics| invalid_config(&source, &diagnostics))?;
+        let warnings =
+            (!compiled.warnings.is_empty()).then(|| compiled.warnings.render(&source, false));
+        let new = NewPipeline {
+            trigger: Trigger {
+                project: request.project,
+                source: request.source,
+                branch: request.branch,
+                tag: request.tag,
+                revision: request.revision,
+            },
+            plan: compiled.plan,
+            config: request.config,
+            idempotency_key,
+        };
+        let submitted = self.store.submit_pipeline(new, self.clock.now()).await?;
+        self.hub.wake(&submitted.woken);
+        self.watchers.touch_any();
+        Ok(SubmittedPipeline {
+            id: submitted.pipeline,
+            number: submitted.number,
+            warnings,
+        })
+    }
+
+    /// Cancels a pipeline or a job, in the name of a person.
+    pub async fn cancel(&self, what: CancelTarget, by: &str) -> Result<Canceled, ApiError> {
+        let canceled = self
+            .store
+            .cancel(what, by.to_owned(), self.clock.now())
+            .await?;
+        self.hub.wake(&canceled.woken);
+        for (_, runner) in &canceled.stopping {
+            self.watchers.touch(Topic::Runner(*runner));
+        }
+        self.watchers.touch_any();
+        let stopping = u32::try_from(canceled.stopping.len()).unwrap_or(u32::MAX);
+        Ok(Canceled {
+            ended: canceled.ended,
+            stopping,
+        })
+    }
+
+    /// The events of a pipeline after one that is known, waiting for the first if there is none.
+    pub async fn next_events(
+        self: &Arc<Self>,
+        pipeline: PipelineId,
+        after: EventSeq,
+        limit: u32,
+    ) -> Result<Vec<Event>, ApiError> {
+        let mut changes = self.watchers.any();
+        loop {
+            changes.mark_unchanged();
+            let events = self.store.events(pipeline, after, limit).await?;
+            if !events.is_empty() {
+                return Ok(events);
+            }
+            // The sender lives as long as the core.
+            let _ = changes.changed().await;
+        }
+    }
+
+    fn options(&self, request: &SubmitPipeline) -> Options {
+        let git_url = match &request.source {
+            Source::Git { url, .. } => Some(url.clone()),
+            Source::None | Source::Directory { .. } => None,
+        };
+        let parameters: IndexMap<_, _> = request
+            .parameters
+            .iter()
+            .map(|(name, value)| (name.clone(), ParameterValue::Text(value.clone())))
+            .collect();
+        Options {
+            parameters,
+            values: PipelineValues {
+                project_slug: Some(request.project.clone()),
+                git_url,
+                git_branch: request.branch.clone(),
+                git_tag: request.tag.clone(),
+                git_revision: request.revision.clone(),
+                trigger_source: Some("api".to_owned()),
+                ..PipelineValues::default()
+            },
+            only_workflow: request.workflow.clone(),
+            only_job: request.job.clone(),
+            ..Options::new(self.settings.default_class.clone())
+        }
+    }
+}
+
+/// Compiles off the threads that serve others: a large config takes some milliseconds.
+async fn compile(
+    source: SourceFile,
+    options: Options,
+) -> Result<(SourceFile, Result<Compiled, Diagnostics>), ApiError> {
+    tokio::task::spawn_blocking(move || {
+        let compiled = outrider_config::compile(&source, &options);
+        (source, compiled)
+    })
+    .await
+    .map_err(|error| ApiError::internal("compile the config", &error))
+}
+
+fn invalid_config(source: &SourceFile, diagnostics: &Diagnostics) -> ApiError {
+    let mut error = ApiError::new(ErrorCode::InvalidConfig, "the config does not compile")
+        .advise("Mend what the diagnostics point at, and send it again.");
+    error.rendered = Some(diagnostics.render(source, false));
+    error.diagnostics = diagnostics.iter().map(on_the_wire).collect();
+    error
+}
+
+fn on_the_wire(diagnostic: &outrider_config::Diagnostic) -> Diagnostic {
+    let severity = match diagnostic.severity {
+        outrider_config::Severity::Error => "error",
+        outrider_config::Severity::Warning => "warning",
+    };
+    Diagnostic {
+        severity: severity.to_owned(),
+        code: diagnostic.code.to_owned(),
+        message: diagnostic.message.clone(),
+        line: u32::try_from(diagnostic.location.line).unwrap_or(u32::MAX),
+        column: u32::try_from(diagnostic.location.column).unwrap_or(u32::MAX),
+        help: diagnostic.help.clone(),
+    }
+}
+
+fn check_project(project: &str) -> Result<(), ApiError> {
+    let plain = |c: char| c.is_alphanumeric() || "-_./ ".contains(c);
+    if !project.is_empty() && project.len() <= 200 && project.chars().all(plain) {
+        return Ok(());
+    }
+    Err(ApiError::new(
+        ErrorCode::BadRequest,
+        "a project's name has 1 to 200 letters, digits or - _ . / characters",
+    )
+    .advise("Name it like its repository, for example acme/shop."))
+}

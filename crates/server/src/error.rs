@@ -1,0 +1,132 @@
+//! Errors as callers see them. What the store or the disk said stays in the server's log.
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use outrider_api::error::{Diagnostic, ErrorBody, ErrorCode, ErrorDetail};
+use outrider_model::IllegalTransition;
+use outrider_store::StoreError;
+
+/// Why a call was refused.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct ApiError {
+    /// For programs.
+    pub code: ErrorCode,
+    /// For people.
+    pub message: String,
+    /// What to do about it.
+    pub advice: Option<String>,
+    /// What is wrong with the config, if that is the matter.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The diagnostics as text.
+    pub rendered: Option<String>,
+}
+
+impl ApiError {
+    /// An error with a code and a message.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            advice: None,
+            diagnostics: Vec::new(),
+            rendered: None,
+        }
+    }
+
+    /// Says what to do about it.
+    #[must_use]
+    pub fn advise(mut self, advice: impl Into<String>) -> Self {
+        self.advice = Some(advice.into());
+        self
+    }
+
+    /// The server failed: the log gets the cause, the caller an apology.
+    pub fn internal(action: &str, cause: &dyn std::error::Error) -> Self {
+        tracing::error!(error = chain(cause), "could not {action}");
+        Self::new(
+            ErrorCode::Internal,
+            format!("the server could not {action}"),
+        )
+        .advise("The server's log says why, under the id of this request.")
+    }
+
+    /// The HTTP status.
+    pub const fn status(&self) -> StatusCode {
+        match self.code {
+            ErrorCode::BadRequest => StatusCode::BAD_REQUEST,
+            ErrorCode::Unauthorized => StatusCode::UNAUTHORIZED,
+            ErrorCode::Forbidden => StatusCode::FORBIDDEN,
+            ErrorCode::NotFound => StatusCode::NOT_FOUND,
+            ErrorCode::StaleLease | ErrorCode::Conflict => StatusCode::CONFLICT,
+            ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            ErrorCode::LogGap => StatusCode::RANGE_NOT_SATISFIABLE,
+            ErrorCode::InvalidConfig => StatusCode::UNPROCESSABLE_ENTITY,
+            ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            ErrorCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// As it goes over the wire.
+    pub fn into_detail(self, request_id: Option<String>) -> ErrorDetail {
+        ErrorDetail {
+            code: self.code,
+            message: self.message,
+            advice: self.advice,
+            diagnostics: self.diagnostics,
+            rendered: self.rendered,
+            request_id,
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        let mut response = (
+            status,
+            Json(ErrorBody {
+                error: self.clone().into_detail(None),
+            }),
+        )
+            .into_response();
+        // The middleware knows the request's id and writes the body again with it.
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NotFound { .. } => Self::new(ErrorCode::NotFound, error.to_string())
+                .advise("Check the id; `outrider pipeline list` shows what there is."),
+            StoreError::Illegal(
+                IllegalTransition::StaleLease { .. } | IllegalTransition::AlreadyFinished(_),
+            ) => Self::new(ErrorCode::StaleLease, error.to_string()),
+            StoreError::Illegal(_) | StoreError::Conflict(_) => {
+                Self::new(ErrorCode::Conflict, error.to_string())
+            }
+            StoreError::DiskFull => {
+                tracing::error!("the disk under the store is full: make room in the data folder");
+                Self::new(ErrorCode::Unavailable, "the server's disk is full").advise(
+                    "Make room in the server's data folder. Runners try again by themselves.",
+                )
+            }
+            error => Self::internal("reach its store", &error),
+        }
+    }
+}
+
+/// An error and its causes, in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
