@@ -341,20 +341,20 @@ impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let millis = self.0.as_millis();
         let seconds = self.0.as_secs();
-        if millis < 10_000 && millis % 1_000 != 0 {
+        if millis < 10_000 && !millis.is_multiple_of(1_000) {
             write!(f, "{:.1}s", self.0.as_secs_f64())
         } else if seconds < 120 {
             write!(f, "{seconds}s")
         } else if seconds < 7_200 {
             write!(f, "{}m", seconds / 60)?;
-            if seconds % 60 == 0 {
+            if seconds.is_multiple_of(60) {
                 Ok(())
             } else {
                 write!(f, "{}s", seconds % 60)
             }
         } else {
             write!(f, "{}h", seconds / 3_600)?;
-            if seconds / 60 % 60 == 0 {
+            if (seconds / 60).is_multiple_of(60) {
                 Ok(())
             } else {
                 write!(f, "{}m", seconds / 60 % 60)
