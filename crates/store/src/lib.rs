@@ -201,7 +201,9 @@ pub enum StoreError {
         path: String,
     },
     /// The store was written by a newer version.
-    #[error("{path} was written by a newer version of Outrider (schema {found}, this one knows {known})")]
+    #[error(
+        "{path} was written by a newer version of Outrider (schema {found}, this one knows {known})"
+    )]
     TooNew {
         /// The store.
         path: String,

@@ -8,8 +8,8 @@ use outrider_model::reason::{EndReason, WaitReason};
 use outrider_model::report::{LogSpan, ReportAnswer, StepReport};
 use outrider_model::secret::{LeaseToken, TokenHash};
 use outrider_model::{
-    AttemptId, ClassName, JobId, Outcome, PipelineId, RunnerId, Status, TaskId, Timestamp,
-    TokenId, WorkflowId,
+    AttemptId, ClassName, JobId, Outcome, PipelineId, RunnerId, Status, TaskId, Timestamp, TokenId,
+    WorkflowId,
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
