@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::fault::{Fault, Res};
@@ -93,6 +94,7 @@ pub fn reader(file: &Path) -> Res<Connection> {
     db.busy_timeout(std::time::Duration::from_secs(5))?;
     db.set_prepared_statement_cache_capacity(64);
     db.pragma_update(None, "mmap_size", 256 << 20)?;
+    keep_plans(&db)?;
     Ok(db)
 }
 
@@ -114,6 +116,12 @@ fn configure(db: &Connection) -> Res<()> {
     // Savepoints keep old pages in memory, not in a file.
     db.pragma_update(None, "temp_store", "MEMORY")?;
     db.pragma_update(None, "cache_size", -65_536)?;
+    keep_plans(db)
+}
+
+/// A plan does not depend on bound values. Otherwise SQLite prepares some statements anew each time.
+fn keep_plans(db: &Connection) -> Res<()> {
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(())
 }
 

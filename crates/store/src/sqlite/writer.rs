@@ -37,7 +37,7 @@ pub struct Engine {
 
 /// Something to write, and whom to answer.
 pub trait Operation: Send {
-    /// Does it, inside a savepoint; whether it worked.
+    /// Does it; whether it worked. May be run again after a rollback.
     fn run(&mut self, db: &Connection, memory: &mut Memory) -> bool;
     /// It is committed, or was not because of this.
     fn answer(self: Box<Self>, failed: Option<&StoreError>);
@@ -45,10 +45,33 @@ pub trait Operation: Send {
     fn label(&self) -> &'static str;
 }
 
+/// Why a transaction did not come to its end.
+enum Broken {
+    /// An operation failed and left something behind.
+    Spoiled,
+    /// The database failed.
+    Failed(Fault),
+}
+
+impl From<Fault> for Broken {
+    fn from(fault: Fault) -> Self {
+        Self::Failed(fault)
+    }
+}
+
+impl Broken {
+    fn into_fault(self) -> Fault {
+        match self {
+            Self::Failed(fault) => fault,
+            Self::Spoiled => Fault::damaged("an operation failed halfway"),
+        }
+    }
+}
+
 struct Pending<T, F> {
     label: &'static str,
     now: Timestamp,
-    work: Option<F>,
+    work: F,
     done: Option<Result<T>>,
     reply: oneshot::Sender<Result<T>>,
 }
@@ -56,14 +79,11 @@ struct Pending<T, F> {
 impl<T, F> Operation for Pending<T, F>
 where
     T: Send,
-    F: FnOnce(&mut Tx<'_>) -> Res<T> + Send,
+    F: FnMut(&mut Tx<'_>) -> Res<T> + Send,
 {
     fn run(&mut self, db: &Connection, memory: &mut Memory) -> bool {
-        let Some(work) = self.work.take() else {
-            return false;
-        };
         let mut tx = Tx::new(db, memory, self.now);
-        let done = work(&mut tx).and_then(|value| tx.finish().map(|()| value));
+        let done = (self.work)(&mut tx).and_then(|value| tx.finish().map(|()| value));
         let done = done.map_err(|fault| fault.outside(self.label));
         let worked = done.is_ok();
         self.done = Some(done);
@@ -103,60 +123,73 @@ impl Engine {
     }
 
     /// Runs operations in one transaction and answers them.
-    fn group(&mut self, operations: Vec<Box<dyn Operation>>) {
-        let mut waiting = operations.into_iter();
-        while waiting.len() > 0 {
-            let mut taken = Vec::with_capacity(waiting.len());
-            let failed = self.transaction(&mut waiting, &mut taken).err();
-            let failed = failed.map(|fault| fault.outside("commit"));
-            if failed.is_some() {
+    ///
+    /// An operation that fails must leave nothing behind and must not harm the others: that is what
+    /// savepoints are for. But they are a third of the cost of everything, and hardly any operation
+    /// fails after it has written. So a group goes without them first, and only if one does fail
+    /// that way, all of it is rolled back and run again with savepoints.
+    fn group(&mut self, mut operations: Vec<Box<dyn Operation>>) {
+        let mut ended = self.transaction(&mut operations, false);
+        if let Err(Broken::Spoiled) = ended {
+            self.abandon();
+            ended = self.transaction(&mut operations, true);
+        }
+        let failed = match ended {
+            Ok(()) => None,
+            Err(broken) => {
                 self.abandon();
-                // Nothing could even begin: the rest would fare no better.
-                if taken.is_empty() {
-                    taken.extend(&mut waiting);
-                }
+                Some(broken.into_fault().outside("commit"))
             }
-            for operation in taken {
-                if failed.is_none() {
-                    self.crash_point(operation.label(), "committed");
-                }
-                operation.answer(failed.as_ref());
+        };
+        for operation in operations {
+            if failed.is_none() {
+                self.crash_point(operation.label(), "committed");
             }
+            operation.answer(failed.as_ref());
         }
     }
 
-    /// Takes operations until there are none, or until one of them broke the transaction.
     fn transaction(
         &mut self,
-        waiting: &mut impl Iterator<Item = Box<dyn Operation>>,
-        taken: &mut Vec<Box<dyn Operation>>,
-    ) -> Res<()> {
+        operations: &mut [Box<dyn Operation>],
+        savepoints: bool,
+    ) -> Result<(), Broken> {
         self.run_sql("BEGIN IMMEDIATE")?;
         self.reserve()?;
-        for mut operation in waiting {
-            let ended = self.savepoint(&mut *operation);
-            taken.push(operation);
-            ended?;
+        for operation in operations {
+            if savepoints {
+                self.in_savepoint(&mut **operation)?;
+            } else {
+                self.hopefully(&mut **operation)?;
+            }
+            self.crash_point(operation.label(), "applied");
         }
         self.write_depths()?;
-        self.run_sql("COMMIT")
+        Ok(self.run_sql("COMMIT")?)
+    }
+
+    /// Runs one operation that had better not fail after it has written.
+    fn hopefully(&mut self, operation: &mut dyn Operation) -> Result<(), Broken> {
+        let before = self.db.total_changes();
+        if operation.run(&self.db, &mut self.memory) || self.db.total_changes() == before {
+            return Ok(());
+        }
+        Err(Broken::Spoiled)
     }
 
     /// Runs one operation so that it happens wholly or not at all.
-    fn savepoint(&mut self, operation: &mut dyn Operation) -> Res<()> {
+    fn in_savepoint(&mut self, operation: &mut dyn Operation) -> Result<(), Broken> {
         self.run_sql("SAVEPOINT operation")?;
         if operation.run(&self.db, &mut self.memory) {
-            self.run_sql("RELEASE operation")?;
-            self.crash_point(operation.label(), "applied");
-            return Ok(());
+            return Ok(self.run_sql("RELEASE operation")?);
         }
         self.memory.classes.clear();
         if self.db.is_autocommit() {
             // On a full disk SQLite may roll back all of the transaction by itself.
-            return Err(Fault::Answer(StoreError::DiskFull));
+            return Err(Broken::Failed(Fault::Answer(StoreError::DiskFull)));
         }
         self.run_sql("ROLLBACK TO operation")?;
-        self.run_sql("RELEASE operation")
+        Ok(self.run_sql("RELEASE operation")?)
     }
 
     /// Makes sure that no number is given twice, even if the process is killed.
@@ -244,13 +277,13 @@ impl Writer {
     pub async fn write<T, F>(&self, label: &'static str, now: Timestamp, work: F) -> Result<T>
     where
         T: Send + 'static,
-        F: FnOnce(&mut Tx<'_>) -> Res<T> + Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> Res<T> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
         let pending = Pending {
             label,
             now,
-            work: Some(work),
+            work,
             done: None,
             reply,
         };
