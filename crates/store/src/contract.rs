@@ -1,1 +1,142 @@
-//! What every backend must do.
+//! What every backend must do, as tests that any backend's crate can run.
+//!
+//! [`CASES`] is the list. [`store_contract!`](crate::store_contract) makes one test of each, given
+//! an expression that opens an empty store; the caller needs `tokio` with `macros`.
+
+mod canceling;
+mod leases;
+mod logs;
+mod messages;
+mod queueing;
+mod random;
+mod reporting;
+mod requirements;
+mod waiting;
+mod world;
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::Store;
+use world::World;
+
+/// One thing that a store must do. It panics where the store does not.
+#[derive(Clone, Copy)]
+pub struct Case {
+    /// What must be so.
+    pub name: &'static str,
+    /// Tries it on an empty store.
+    pub run: fn(Arc<dyn Store>) -> Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+/// Runs the case with this name.
+///
+/// # Panics
+///
+/// If the store does not do what the case asks, or if there is no such case.
+pub async fn run(name: &str, store: Arc<dyn Store>) {
+    let case = CASES.iter().find(|case| case.name == name);
+    (case.expect("a case of the contract").run)(store).await;
+}
+
+/// Makes the list, and the macro that makes tests of it. `$d` is a dollar sign.
+macro_rules! cases {
+    ($d:tt $($room:ident { $($name:ident,)* })*) => {
+        /// All cases.
+        pub const CASES: &[Case] = &[$($(Case {
+            name: stringify!($name),
+            run: |store| Box::pin($room::$name(World::new(store))),
+        },)*)*];
+
+        /// Makes one `#[tokio::test]` of each case of the contract. Takes an expression that opens
+        /// an empty store: an `Arc<dyn Store>`, and something to keep until the test has ended.
+        #[macro_export]
+        macro_rules! store_contract {
+            ($d open:expr) => {
+                $($(
+                    #[tokio::test]
+                    async fn $name() {
+                        let (store, _keep) = $d open;
+                        $crate::contract::run(stringify!($name), store).await;
+                    }
+                )*)*
+            };
+        }
+    };
+}
+
+cases! { $
+    queueing {
+        a_task_lives_from_submit_to_finish,
+        a_payload_is_what_was_submitted,
+        the_longest_queued_is_claimed_first,
+        classes_do_not_mix,
+        no_task_is_claimed_twice,
+        a_released_task_keeps_its_place,
+        depths_equal_a_recount,
+        numbers_count_up_in_each_project,
+        an_idempotency_key_makes_one_pipeline,
+        a_bad_plan_changes_nothing,
+        lists_are_newest_first_and_page,
+        what_is_not_there_is_not_found,
+    }
+    reporting {
+        a_report_has_parts_in_order,
+        reports_stand_for_themselves,
+        a_repeated_report_is_accepted_again,
+        what_has_ended_does_not_change,
+        steps_and_spans_are_merged,
+        a_failure_keeps_its_reason,
+    }
+    leases {
+        a_renewed_lease_does_not_expire,
+        a_lease_never_gets_shorter,
+        a_silent_claim_goes_back_to_the_queue,
+        a_task_that_never_starts_is_lost,
+        a_silent_runner_loses_its_task,
+        a_job_may_ask_for_another_try,
+        a_stale_lease_may_write_nothing,
+        expiry_says_when_to_look_again,
+    }
+    logs {
+        a_log_is_appended_by_offset,
+        a_gap_is_refused,
+        a_wrong_hash_resets_the_log,
+        a_short_log_is_not_accepted,
+        a_reset_log_can_be_sent_again,
+        a_long_log_moves_to_a_file,
+        a_log_too_long_for_the_store_is_refused,
+        a_log_of_many_pieces_reads_as_one,
+    }
+    requirements {
+        a_diamond_runs_in_order,
+        a_failure_ends_what_requires_it,
+        a_job_may_require_a_failure,
+        parallel_tasks_end_their_job_together,
+    }
+    canceling {
+        canceling_ends_what_has_not_started,
+        canceling_stops_what_runs,
+        canceling_twice_is_canceling_once,
+        canceling_a_job_reaches_its_dependents,
+        a_canceled_claim_is_stale,
+        a_stopping_task_whose_runner_is_silent_is_canceled,
+        a_stopping_task_may_still_pass,
+    }
+    messages {
+        events_tell_every_change_in_order,
+        events_page_without_loss,
+        the_outbox_tells_each_end_once,
+        tokens_are_found_until_revoked,
+        runners_come_and_go,
+        a_store_is_ready,
+    }
+    waiting {
+        every_wait_has_a_reason,
+        every_end_has_a_reason,
+        a_queued_task_knows_its_place,
+    }
+    random {
+        random_lives_add_up,
+    }
+}

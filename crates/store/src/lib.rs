@@ -4,6 +4,7 @@
 //! after what happened, and is committed and synced before the call returns (promise P3). Wake-ups
 //! that callers derive from the answers are hints; the store is the truth.
 
+#[macro_use]
 pub mod contract;
 pub mod sqlite;
 mod types;
