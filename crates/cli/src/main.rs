@@ -1,2 +1,36 @@
-//! The `outrider` command.
-fn main() {}
+//! The `outrider` command: one binary, a verb for each role.
+
+mod args;
+mod bench;
+mod completions;
+mod connection;
+mod doctor;
+mod explain;
+mod failure;
+mod job;
+mod local_runner;
+mod paths;
+mod pipeline;
+mod queue;
+mod run;
+mod runner;
+mod server;
+mod show;
+mod token;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = args::Cli::parse_from(runner::with_settings_file(std::env::args_os().collect()));
+    outrider_service::telemetry::start(&cli.log, cli.log_format);
+    let runtime = match cli.verb.runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return failure::Failure::internal("start", error).report(),
+    };
+    let ended = runtime.block_on(cli.verb.run());
+    // Blocking reads of a terminal or a pipe must not hold up the end.
+    runtime.shutdown_background();
+    ended.unwrap_or_else(|failure| failure.report())
+}

@@ -22,6 +22,8 @@ pub struct ServerSettings {
     pub timings: Timings,
     /// Where jobs are queued that name no class, or one without a namespace.
     pub default_class: ClassName,
+    /// Queues every job here, whatever class it names: for a server whose only runner takes all.
+    pub every_job_in: Option<ClassName>,
     /// Whom to tell when jobs and pipelines end.
     pub webhook: Option<Webhook>,
 }

@@ -36,6 +36,12 @@ impl Core {
         let compiled = compiled.map_err(|diagnostics| invalid_config(&source, &diagnostics))?;
         let warnings =
             (!compiled.warnings.is_empty()).then(|| compiled.warnings.render(&source, false));
+        let mut plan = compiled.plan;
+        if let Some(class) = &self.settings.every_job_in {
+            for job in plan.workflows.iter_mut().flat_map(|workflow| &mut workflow.jobs) {
+                job.class = class.clone();
+            }
+        }
         let new = NewPipeline {
             trigger: Trigger {
                 project: request.project,
@@ -44,7 +50,7 @@ impl Core {
                 tag: request.tag,
                 revision: request.revision,
             },
-            plan: compiled.plan,
+            plan,
             config: request.config,
             idempotency_key,
         };

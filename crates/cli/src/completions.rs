@@ -1,0 +1,22 @@
+//! `outrider completions`
+
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory};
+use clap_complete::Shell;
+
+use crate::args::Cli;
+use crate::failure::Failure;
+
+/// For which shell.
+#[derive(Args)]
+pub struct CompletionsArgs {
+    /// For example: `outrider completions bash > ~/.local/share/bash-completion/completions/outrider`
+    shell: Shell,
+}
+
+/// Prints them.
+pub fn run(args: &CompletionsArgs) -> Result<ExitCode, Failure> {
+    clap_complete::generate(args.shell, &mut Cli::command(), "outrider", &mut std::io::stdout());
+    Ok(ExitCode::SUCCESS)
+}

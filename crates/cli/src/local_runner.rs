@@ -1,0 +1,139 @@
+//! A runner in this process: what `outrider run`, `outrider server --with-runner` and
+//! `outrider runner start` share.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use outrider_api::client::{Client, ClientSettings};
+use outrider_api::tokens::{CreateToken, TokenScope};
+use outrider_executor::Executor;
+use outrider_executor::process::{ProcessExecutor, ProcessSettings};
+use outrider_model::ClassName;
+use outrider_model::secret::Token;
+use outrider_runner::{Runner, RunnerError, RunnerSettings};
+use outrider_server::Core;
+use outrider_service::{OsRandom, Shutdown, SystemClock};
+use tokio::task::JoinHandle;
+
+use crate::failure::{Failure, code};
+use crate::paths;
+
+/// What a runner on this host needs.
+pub struct Settings {
+    /// Its name.
+    pub name: String,
+    /// Its spool and its working directories lie here.
+    pub data: PathBuf,
+    /// How to reach the server.
+    pub server: ClientSettings,
+    /// How many tasks it runs at once.
+    pub slots: usize,
+    /// Whether it runs jobs that name a docker image, on the host.
+    pub images_on_host: bool,
+    /// What stands before every shell.
+    pub command_prefix: Vec<String>,
+    /// Whether working directories are removed.
+    pub cleanup_working_directory: bool,
+    /// Variables for all steps.
+    pub environment: BTreeMap<String, String>,
+    /// How long a task may run.
+    pub max_run_time: Duration,
+    /// How long processes have between TERM and KILL.
+    pub stop_grace: Duration,
+    /// After how long without work it ends.
+    pub idle_timeout: Option<Duration>,
+    /// Whether it ends after one task.
+    pub single_task: bool,
+}
+
+impl Settings {
+    /// The usual ones.
+    pub fn new(name: impl Into<String>, data: PathBuf, url: String, token: Token) -> Self {
+        Self {
+            name: name.into(),
+            data,
+            server: ClientSettings { url, token, ca_certificates: None },
+            slots: 1,
+            images_on_host: false,
+            command_prefix: Vec::new(),
+            cleanup_working_directory: true,
+            environment: BTreeMap::new(),
+            max_run_time: Duration::from_secs(5 * 3_600),
+            stop_grace: Duration::from_secs(10),
+            idle_timeout: None,
+            single_task: false,
+        }
+    }
+
+    fn executor(&self) -> Arc<dyn Executor> {
+        Arc::new(ProcessExecutor::new(ProcessSettings {
+            command_prefix: self.command_prefix.clone(),
+            cleanup_working_directory: self.cleanup_working_directory,
+            images_on_host: self.images_on_host,
+            ..ProcessSettings::new(self.data.join("work"), &self.name)
+        }))
+    }
+
+    fn runner_settings(&self) -> RunnerSettings {
+        RunnerSettings {
+            hostname: hostname(),
+            slots: self.slots.max(1),
+            max_run_time: self.max_run_time,
+            stop_grace: self.stop_grace,
+            extra_environment: self.environment.clone(),
+            inherited_environment: std::env::vars_os()
+                .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
+                .collect(),
+            idle_timeout: self.idle_timeout,
+            single_task: self.single_task,
+            ..RunnerSettings::new(self.name.clone(), self.data.join("spool"))
+        }
+    }
+}
+
+/// A runner that is running.
+pub struct LocalRunner(JoinHandle<Result<(), RunnerError>>);
+
+impl LocalRunner {
+    /// Waits for its end.
+    pub async fn ended(self) -> Result<(), Failure> {
+        let ended = self.0.await.map_err(|error| Failure::internal("run tasks", error))?;
+        Ok(ended?)
+    }
+}
+
+/// Starts a runner.
+#[expect(clippy::disallowed_methods, reason = "the handle is awaited by `LocalRunner::ended`")]
+pub fn start(settings: Settings, shutdown: Shutdown) -> Result<LocalRunner, Failure> {
+    if settings.slots == 0 {
+        return Err(Failure::new(code::BAD_SETTINGS, "a runner needs at least one slot"));
+    }
+    paths::private_directory(&settings.data)?;
+    let client = Client::new(&settings.server)?;
+    let runner = Runner::new(
+        settings.runner_settings(),
+        Arc::new(client),
+        settings.executor(),
+        Arc::new(SystemClock),
+        Arc::new(OsRandom::new()),
+    );
+    Ok(LocalRunner(tokio::spawn(runner.run(shutdown))))
+}
+
+/// A new token for runners of a class.
+pub async fn class_token(core: &Core, class: &ClassName) -> Result<Token, Failure> {
+    let request = CreateToken {
+        scope: TokenScope::Class { class: class.clone() },
+        nickname: "the server's own runner".to_owned(),
+    };
+    let created = core.create_token(&request).await;
+    let created = created.map_err(|error| Failure::internal("make a token", error))?;
+    Ok(Token::presented(created.token))
+}
+
+/// What this host is called.
+pub fn hostname() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}

@@ -1,0 +1,38 @@
+//! Where things lie by default.
+
+use std::path::PathBuf;
+
+use directories::ProjectDirs;
+
+use crate::failure::{Failure, code};
+
+/// The folder of a server's data: `~/.local/share/outrider/server` on Linux.
+pub fn server_data() -> Result<PathBuf, Failure> {
+    below_data("server")
+}
+
+/// The folder of a runner: its spool and its working directories.
+pub fn runner_data() -> Result<PathBuf, Failure> {
+    below_data("runner")
+}
+
+/// The folder of local runs that are kept.
+pub fn kept_runs() -> Result<PathBuf, Failure> {
+    below_data("runs")
+}
+
+fn below_data(name: &str) -> Result<PathBuf, Failure> {
+    ProjectDirs::from("", "", "outrider").map(|dirs| dirs.data_dir().join(name)).ok_or_else(|| {
+        Failure::new(code::BAD_SETTINGS, "there is no home directory to keep data in")
+            .advise("Set HOME, or give a folder with --data.")
+    })
+}
+
+/// Makes a folder that only its owner can read.
+pub fn private_directory(path: &std::path::Path) -> Result<(), Failure> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| {
+        Failure::cannot_write(path.display(), error)
+            .advise("Choose a folder that you can write, with --data.")
+    })
+}

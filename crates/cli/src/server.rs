@@ -1,0 +1,194 @@
+//! `outrider server`
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use outrider_model::secret::Token;
+use outrider_model::{ClassName, Random};
+use outrider_server::{Parts, Server, ServerSettings, Timings, TlsFiles, Webhook};
+use outrider_service::{OsRandom, Shutdown, SystemClock, Tasks, crash};
+use outrider_store::sqlite::{SqliteOptions, SqliteStore};
+
+use crate::args::duration;
+use crate::failure::{Failure, code};
+use crate::local_runner::{self, LocalRunner};
+use crate::paths;
+
+/// How to serve.
+#[derive(Args)]
+pub struct ServerArgs {
+    /// Where to listen. Other than loopback only with TLS.
+    #[arg(long, env = "OUTRIDER_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDR")]
+    listen: SocketAddr,
+    /// The folder of all data [default: ~/.local/share/outrider/server].
+    #[arg(long, env = "OUTRIDER_DATA", value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The certificate chain (PEM), to speak TLS.
+    #[arg(long, env = "OUTRIDER_TLS_CERT", requires = "tls_key", value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+    /// The private key (PEM).
+    #[arg(long, env = "OUTRIDER_TLS_KEY", requires = "tls_cert", value_name = "FILE")]
+    tls_key: Option<PathBuf>,
+    /// A proxy in front of this server speaks TLS: listen to others without.
+    #[arg(long, env = "OUTRIDER_BEHIND_TLS_PROXY")]
+    behind_tls_proxy: bool,
+    /// Run a runner in this process too, for the default class.
+    #[arg(long, env = "OUTRIDER_WITH_RUNNER")]
+    with_runner: bool,
+    /// How many tasks that runner runs at once.
+    #[arg(long, env = "OUTRIDER_SLOTS", default_value_t = 2, value_name = "N")]
+    slots: usize,
+    /// Where jobs are queued that name no class, or one without a namespace such as `medium`.
+    #[arg(long, env = "OUTRIDER_DEFAULT_CLASS", default_value = "outrider/default", value_name = "CLASS")]
+    default_class: ClassName,
+    /// Gets a POST when a job or a pipeline ends.
+    #[arg(long, env = "OUTRIDER_WEBHOOK_URL", value_name = "URL")]
+    webhook_url: Option<String>,
+    /// A file with the secret that signs these.
+    #[arg(long, env = "OUTRIDER_WEBHOOK_SECRET_FILE", requires = "webhook_url", value_name = "FILE")]
+    webhook_secret_file: Option<PathBuf>,
+    /// How long a runner may stay silent between its claim and its first step.
+    #[arg(long, env = "OUTRIDER_CLAIM_LEASE", default_value = "20s", value_parser = duration)]
+    claim_lease: Duration,
+    /// How long a runner may stay silent while steps run.
+    #[arg(long, env = "OUTRIDER_RUNNING_LEASE", default_value = "5m", value_parser = duration)]
+    running_lease: Duration,
+    /// For how long after a start no lease ends, so that runners can renew first.
+    #[arg(long, env = "OUTRIDER_STARTUP_GRACE", default_value = "60s", value_parser = duration)]
+    startup_grace: Duration,
+    /// Kill this process at a crash point: for tests of what survives.
+    #[arg(long, env = "OUTRIDER_CRASH_AT", hide = true)]
+    crash_at: Option<String>,
+}
+
+/// Serves until it is told to end.
+pub async fn run(args: ServerArgs) -> Result<ExitCode, Failure> {
+    let data = args.data.clone().map_or_else(paths::server_data, Ok)?;
+    paths::private_directory(&data)?;
+    let shutdown = Shutdown::new();
+    let random: Arc<dyn Random> = Arc::new(OsRandom::new());
+    let crash = args.crash_at.as_deref().map(crash::hook);
+    let parts = open_parts(&data, &random, crash)?;
+    let server = Server::bind(parts, args.settings(&data)?, shutdown.clone()).await?;
+    let (admin, is_new) = admin_token(&data, random.as_ref())?;
+    server.core().adopt_admin_token(&admin).await?;
+    announce(&server, &data, is_new.then_some(&admin));
+
+    let tasks = Tasks::new();
+    let signals = shutdown.clone();
+    tasks.spawn(async move { signals.listen_to_signals().await });
+    let runner = match args.with_runner {
+        true => Some(args.start_runner(&server, &data, shutdown.child()).await?),
+        false => None,
+    };
+    server.run().await;
+    if let Some(runner) = runner {
+        runner.ended().await?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl ServerArgs {
+    fn settings(&self, data: &Path) -> Result<ServerSettings, Failure> {
+        let tls = self.tls_cert.clone().zip(self.tls_key.clone());
+        let secret = self.webhook_secret_file.as_ref().map(|path| read_secret(path)).transpose()?;
+        Ok(ServerSettings {
+            listen: self.listen,
+            log_directory: data.join("logs"),
+            tls: tls.map(|(certificates, key)| TlsFiles { certificates, key }),
+            behind_tls_proxy: self.behind_tls_proxy,
+            timings: Timings {
+                claim_lease: self.claim_lease,
+                running_lease: self.running_lease,
+                startup_grace: self.startup_grace,
+                ..Timings::default()
+            },
+            default_class: self.default_class.clone(),
+            every_job_in: None,
+            webhook: self.webhook_url.clone().map(|url| Webhook { url, secret }),
+        })
+    }
+
+    async fn start_runner(
+        &self,
+        server: &Server,
+        data: &Path,
+        shutdown: Shutdown,
+    ) -> Result<LocalRunner, Failure> {
+        let token = local_runner::class_token(server.core(), &self.default_class).await?;
+        let settings = local_runner::Settings {
+            slots: self.slots,
+            ..local_runner::Settings::new("local", data.join("runner"), server.url(), token)
+        };
+        local_runner::start(settings, shutdown)
+    }
+}
+
+/// What a server with its data in this folder is made of.
+pub fn open_parts(
+    data: &Path,
+    random: &Arc<dyn Random>,
+    crash: Option<crash::CrashHook>,
+) -> Result<Parts, Failure> {
+    let options = SqliteOptions { crash: crash.clone(), ..SqliteOptions::new(Arc::clone(random)) };
+    let store = SqliteStore::open(data, options)?;
+    Ok(Parts { store: Arc::new(store), clock: Arc::new(SystemClock), random: Arc::clone(random), crash })
+}
+
+/// The admin token that the data folder keeps, and whether it was made just now.
+fn admin_token(data: &Path, random: &dyn Random) -> Result<(Token, bool), Failure> {
+    let path = data.join("admin-token");
+    match std::fs::read_to_string(&path) {
+        Ok(text) if !text.trim().is_empty() => Ok((Token::presented(text.trim()), false)),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Failure::cannot_write(path.display(), error))
+        }
+        _ => {
+            let token = Token::generate("admin", random);
+            write_secret(&path, token.reveal())?;
+            Ok((token, true))
+        }
+    }
+}
+
+/// Writes a file that only its owner can read, whole or not at all.
+fn write_secret(path: &Path, text: &str) -> Result<(), Failure> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let temporary = path.with_extension("new");
+    let write = || -> std::io::Result<()> {
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&temporary)?;
+        writeln!(file, "{text}")?;
+        file.sync_all()?;
+        std::fs::rename(&temporary, path)
+    };
+    write().map_err(|error| Failure::cannot_write(path.display(), error))
+}
+
+fn read_secret(path: &Path) -> Result<Token, Failure> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Failure::new(code::NOT_FOUND, format!("cannot read {}: {error}", path.display()))
+    })?;
+    Ok(Token::presented(text.trim()))
+}
+
+fn announce(server: &Server, data: &Path, new_token: Option<&Token>) {
+    println!("Outrider serves {} (data in {})", server.url(), data.display());
+    match new_token {
+        Some(token) => {
+            println!("Admin token, shown this once: {}", token.reveal());
+            println!("It is also in {}.", data.join("admin-token").display());
+            println!("For commands: export OUTRIDER_URL={} OUTRIDER_TOKEN=…", server.url());
+        }
+        None => println!("The admin token is in {}.", data.join("admin-token").display()),
+    }
+}
