@@ -1,0 +1,360 @@
+//! `outrider run`: the whole platform in this process, for one pipeline of a folder.
+
+mod observe;
+mod project;
+mod screen;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use indexmap::IndexMap;
+use outrider_api::client::{Client, ClientSettings};
+use outrider_api::pipelines::SubmitPipeline;
+use outrider_api::tokens::{CreateToken, TokenScope};
+use outrider_config::{Options, ParameterValue, PipelineValues, SourceFile};
+use outrider_model::plan::{EnvironmentKind, Plan, Source};
+use outrider_model::secret::Token;
+use outrider_model::{ClassName, PipelineId, Random};
+use outrider_server::{Core, Server, ServerSettings, Timings};
+use outrider_service::{OsRandom, Shutdown, Tasks};
+
+pub use observe::{Observer, Verbosity};
+pub use project::{folder_name, read_config};
+
+use crate::args::key_value;
+use crate::failure::{Failure, code};
+use crate::local_runner::{self, LocalRunner};
+use crate::runner::ExecutorKind;
+use crate::server::open_parts;
+
+/// What to run, and how.
+#[derive(Args)]
+pub struct RunArgs {
+    /// The folder of the project. Files that are not committed come along.
+    #[arg(default_value = ".", value_name = "PATH")]
+    path: PathBuf,
+    /// The config [default: .circleci/config.yml in the folder].
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Run only this workflow.
+    #[arg(long, value_name = "NAME")]
+    workflow: Option<String>,
+    /// Run only this job, without what it requires.
+    #[arg(long, value_name = "NAME")]
+    job: Option<String>,
+    /// A pipeline parameter; repeat it for more.
+    #[arg(short, long = "parameter", value_parser = key_value, value_name = "KEY=VALUE")]
+    parameters: Vec<(String, String)>,
+    /// An environment variable of all steps; repeat it for more.
+    #[arg(short, long = "env", value_parser = key_value, value_name = "KEY=VALUE")]
+    environment: Vec<(String, String)>,
+    /// A file of KEY=VALUE lines for the environment of all steps.
+    #[arg(long, value_name = "FILE")]
+    env_file: Vec<PathBuf>,
+    /// The branch that jobs see [default: the one that is checked out].
+    #[arg(long, value_name = "NAME")]
+    branch: Option<String>,
+    /// The tag that jobs see.
+    #[arg(long, conflicts_with = "branch", value_name = "NAME")]
+    tag: Option<String>,
+    /// Take what is committed (HEAD), not the files as they are.
+    #[arg(long)]
+    committed: bool,
+    /// How many tasks run at once [default: the number of processors, at least 2].
+    #[arg(long, value_name = "N")]
+    runners: Option<usize>,
+    /// In what jobs run. Jobs that name a docker image run on this host only if you say `process`.
+    #[arg(long, value_name = "KIND")]
+    executor: Option<ExecutorKind>,
+    /// Show the output of steps that pass too.
+    #[arg(short, long)]
+    verbose: bool,
+    /// Print one JSON event a line.
+    #[arg(long, conflicts_with = "verbose")]
+    json: bool,
+    /// Leave the data folder: the store, logs and working directories.
+    #[arg(long)]
+    keep: bool,
+}
+
+/// The class of all jobs of a local run.
+const CLASS: &str = "outrider/local";
+
+/// What was started ends within this time after the pipeline, or is ended.
+const END_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Runs it.
+pub async fn run(args: RunArgs) -> Result<ExitCode, Failure> {
+    let request = args.request()?;
+    let environment = args.environment()?;
+    let images_on_host = args.check(&request)?;
+    let data = DataFolder::new(args.keep)?;
+    let platform = Platform::start(&args, data.path(), environment, images_on_host).await?;
+    let submitted = platform.client.submit_pipeline(&request, None).await?;
+    let interrupts = platform.cancel_when_interrupted(submitted.id);
+    let observer = Observer::new(platform.client.clone(), submitted.id, args.verbosity());
+    let ended = tokio::select! {
+        ended = observer.observe() => ended,
+        () = interrupts => Err(Failure::new(code::CANCELED, "stopped before everything had ended")),
+        () = platform.runner_failed() => Err(Failure::new(code::LOST, "the runner ended too early")),
+    };
+    platform.end().await?;
+    data.leave();
+    ended
+}
+
+impl RunArgs {
+    fn request(&self) -> Result<SubmitPipeline, Failure> {
+        let folder = project::folder(&self.path)?;
+        let path = self.config.clone().unwrap_or_else(|| self.path.join(".circleci/config.yml"));
+        let facts = project::Facts::of(&folder);
+        let branch = if self.tag.is_some() { None } else { self.branch.clone().or(facts.branch) };
+        Ok(SubmitPipeline {
+            config: read_config(&path)?,
+            config_name: Some(path.display().to_string()),
+            project: facts.project,
+            parameters: self.parameters.iter().cloned().collect(),
+            source: Source::Directory {
+                path: folder.display().to_string(),
+                committed: self.committed,
+            },
+            branch,
+            tag: self.tag.clone(),
+            revision: facts.revision,
+            workflow: self.workflow.clone(),
+            job: self.job.clone(),
+        })
+    }
+
+    /// Compiles before anything is started, so that what is wrong shows at once and in colour.
+    /// Tells whether jobs that name images run on this host.
+    fn check(&self, request: &SubmitPipeline) -> Result<bool, Failure> {
+        let name = request.config_name.clone().unwrap_or_default();
+        let source = SourceFile::new(name, request.config.clone());
+        let parameters: IndexMap<_, _> = request
+            .parameters
+            .iter()
+            .map(|(key, value)| (key.clone(), ParameterValue::Text(value.clone())))
+            .collect();
+        let options = Options {
+            parameters,
+            values: PipelineValues {
+                project_slug: Some(request.project.clone()),
+                git_branch: request.branch.clone(),
+                git_tag: request.tag.clone(),
+                git_revision: request.revision.clone(),
+                ..PipelineValues::default()
+            },
+            only_workflow: request.workflow.clone(),
+            only_job: request.job.clone(),
+            ..Options::new(class()?)
+        };
+        let color = std::io::IsTerminal::is_terminal(&std::io::stderr());
+        let compiled = outrider_config::compile(&source, &options).map_err(|diagnostics| {
+            let count = diagnostics.len();
+            let text = diagnostics.render(&source, color);
+            let things = if count == 1 { "1 problem".to_owned() } else { format!("{count} problems") };
+            Failure::new(code::INVALID_CONFIG, format!("{} has {things}\n{text}", source.name))
+        })?;
+        if !compiled.warnings.is_empty() {
+            eprintln!("{}", compiled.warnings.render(&source, color));
+        }
+        let on_host = self.executor == Some(ExecutorKind::Process);
+        check_images(&compiled.plan, on_host).map(|()| on_host)
+    }
+
+    fn environment(&self) -> Result<BTreeMap<String, String>, Failure> {
+        let mut environment = BTreeMap::new();
+        for file in &self.env_file {
+            environment.extend(project::read_env_file(file)?);
+        }
+        environment.extend(self.environment.iter().cloned());
+        Ok(environment)
+    }
+
+    const fn verbosity(&self) -> Verbosity {
+        match (self.json, self.verbose) {
+            (true, _) => Verbosity::Json,
+            (false, true) => Verbosity::All,
+            (false, false) => Verbosity::Failures,
+        }
+    }
+}
+
+fn class() -> Result<ClassName, Failure> {
+    CLASS.parse().map_err(|error: outrider_model::InvalidClassName| Failure::internal("name a class", error))
+}
+
+/// Nobody is surprised by a job that was written for a container and runs on the host.
+fn check_images(plan: &Plan, on_host: bool) -> Result<(), Failure> {
+    let jobs = plan.workflows.iter().flat_map(|workflow| &workflow.jobs);
+    let with_image = jobs.filter_map(|job| match &job.spec.environment_kind {
+        EnvironmentKind::Docker { images } => Some((job, images.first()?)),
+        EnvironmentKind::Machine { .. } => None,
+    });
+    match with_image.into_iter().next() {
+        Some((job, image)) if !on_host => Err(Failure::new(
+            code::BAD_SETTINGS,
+            format!("job \"{}\" wants the docker image {}", job.name, image.image),
+        )
+        .advise(
+            "This version runs jobs as processes. Say --executor process to run it on this host, \
+             without the image.",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Everything that a run starts.
+struct Platform {
+    client: Client,
+    server: Tasks,
+    runners: Tasks,
+    failed: tokio::sync::watch::Receiver<bool>,
+    shutdown: Shutdown,
+    runner_shutdown: Shutdown,
+}
+
+impl Platform {
+    async fn start(
+        args: &RunArgs,
+        data: &Path,
+        environment: BTreeMap<String, String>,
+        images_on_host: bool,
+    ) -> Result<Self, Failure> {
+        let shutdown = Shutdown::new();
+        let runner_shutdown = Shutdown::new();
+        let random: Arc<dyn Random> = Arc::new(OsRandom::new());
+        let parts = open_parts(data, &random, None)?;
+        let server = Server::bind(parts, settings(data)?, shutdown.clone()).await?;
+        let client = admin_client(server.core(), server.url()).await?;
+        let token = local_runner::class_token(server.core(), &class()?).await?;
+        let url = server.url();
+        let tasks = Tasks::new();
+        tasks.spawn(server.run());
+
+        let runners = Tasks::new();
+        let (fail, failed) = tokio::sync::watch::channel(false);
+        let processors = std::thread::available_parallelism().map_or(2, usize::from);
+        let settings = local_runner::Settings {
+            slots: args.runners.unwrap_or_else(|| processors.max(2)),
+            environment,
+            images_on_host,
+            ..local_runner::Settings::new("local", data.join("runner"), url, token)
+        };
+        let runner = local_runner::start(settings, runner_shutdown.clone())?;
+        runners.spawn(watch_runner(runner, fail));
+        Ok(Self { client, server: tasks, runners, failed, shutdown, runner_shutdown })
+    }
+
+    /// The first interrupt cancels the pipeline, so that it ends in order; the second one returns.
+    fn cancel_when_interrupted(&self, pipeline: PipelineId) -> impl Future<Output = ()> + use<> {
+        let client = self.client.clone();
+        let signals = Shutdown::new();
+        let listening = signals.clone();
+        async move {
+            let cancel = async {
+                listening.draining().await;
+                eprintln!("canceling; interrupt again to stop at once");
+                let _ = client.cancel_pipeline(pipeline).await;
+                listening.stopping().await;
+            };
+            tokio::select! {
+                () = cancel => {}
+                _ = async { signals.listen_to_signals().await.ok(); std::future::pending::<()>().await } => {}
+            }
+        }
+    }
+
+    async fn runner_failed(&self) {
+        let mut failed = self.failed.clone();
+        if failed.wait_for(|failed| *failed).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Ends the runner, then the server. Nothing is left running.
+    async fn end(self) -> Result<(), Failure> {
+        self.runner_shutdown.drain();
+        if tokio::time::timeout(Duration::from_millis(200), self.runners.ended()).await.is_err() {
+            self.runner_shutdown.stop();
+            let _ = tokio::time::timeout(END_TIMEOUT, self.runners.ended()).await;
+        }
+        self.shutdown.drain();
+        if tokio::time::timeout(END_TIMEOUT, self.server.ended()).await.is_err() {
+            self.shutdown.stop();
+        }
+        Ok(())
+    }
+}
+
+async fn watch_runner(runner: LocalRunner, fail: tokio::sync::watch::Sender<bool>) {
+    if let Err(failure) = runner.ended().await {
+        failure.report();
+        fail.send_replace(true);
+    }
+}
+
+fn settings(data: &Path) -> Result<ServerSettings, Failure> {
+    Ok(ServerSettings {
+        listen: ([127, 0, 0, 1], 0).into(),
+        log_directory: data.join("logs"),
+        tls: None,
+        behind_tls_proxy: false,
+        timings: Timings { drain: Duration::from_secs(2), ..Timings::default() },
+        default_class: class()?,
+        every_job_in: Some(class()?),
+        webhook: None,
+    })
+}
+
+async fn admin_client(core: &Core, url: String) -> Result<Client, Failure> {
+    let request = CreateToken { scope: TokenScope::Admin {}, nickname: "you".to_owned() };
+    let created = core.create_token(&request).await;
+    let created = created.map_err(|error| Failure::internal("make a token", error))?;
+    let token = Token::presented(created.token);
+    Ok(Client::new(&ClientSettings { url, token, ca_certificates: None })?)
+}
+
+/// Where a run keeps its data: a folder that goes away, unless it is to be kept.
+enum DataFolder {
+    Temporary(tempfile::TempDir),
+    Kept(PathBuf),
+}
+
+impl DataFolder {
+    fn new(keep: bool) -> Result<Self, Failure> {
+        let wrong = |error| Failure::cannot_write("a temporary folder", error).advise("Set TMPDIR to a folder with room.");
+        if !keep {
+            let folder = tempfile::Builder::new().prefix("outrider-").tempdir();
+            return folder.map(Self::Temporary).map_err(wrong);
+        }
+        let runs = crate::paths::kept_runs()?;
+        crate::paths::private_directory(&runs)?;
+        let folder = tempfile::Builder::new().prefix("run-").tempdir_in(runs);
+        folder.map(|folder| Self::Kept(folder.keep())).map_err(wrong)
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Temporary(folder) => folder.path(),
+            Self::Kept(folder) => folder,
+        }
+    }
+
+    fn leave(self) {
+        match self {
+            Self::Kept(folder) => eprintln!("kept: {}", folder.display()),
+            Self::Temporary(folder) => {
+                let path = folder.path().to_owned();
+                if let Err(error) = folder.close() {
+                    eprintln!("could not remove {}: {error}", path.display());
+                }
+            }
+        }
+    }
+}

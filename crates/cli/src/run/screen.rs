@@ -1,0 +1,244 @@
+//! How a pipeline looks while it runs: redrawn in place on a terminal, plain lines in a pipe, or
+//! one JSON event a line.
+
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use outrider_api::pipelines::{Job, Pipeline, PipelineEvent};
+use outrider_model::reason::EndReason;
+use outrider_model::report::{Exit, StepReport};
+use outrider_model::{JobId, Outcome, Status, TaskId, Timestamp};
+use outrider_service::{Clock, SystemClock};
+use serde_json::json;
+
+use crate::show;
+
+/// A job as it is shown.
+pub struct JobLine {
+    id: JobId,
+    name: String,
+    parallelism: u32,
+    tasks_finished: u32,
+    status: Status,
+    started_at: Option<Timestamp>,
+    finished_at: Option<Timestamp>,
+}
+
+impl JobLine {
+    /// The line of a job; with its workflow's name where there are several workflows.
+    pub fn new(job: &Job, workflow: Option<&String>) -> Self {
+        Self {
+            id: job.id,
+            name: workflow.map_or_else(|| job.name.clone(), |workflow| format!("{workflow}/{}", job.name)),
+            parallelism: job.parallelism,
+            tasks_finished: 0,
+            // What happened before the first event is in the events too.
+            status: if job.requires.is_empty() { Status::Queued } else { Status::Blocked },
+            started_at: None,
+            finished_at: None,
+        }
+    }
+
+    fn text(&self, width: usize, now: Timestamp) -> String {
+        let time = show::between(self.started_at, Some(self.finished_at.unwrap_or(now)));
+        let tasks = match self.parallelism {
+            1 => String::new(),
+            many => format!("  {}/{many} tasks", self.tasks_finished),
+        };
+        let sign = show::sign(self.status);
+        let line = format!("{sign} {:<width$}  {:<9} {time:>7}{tasks}", self.name, self.status);
+        line.trim_end().to_owned()
+    }
+}
+
+/// Where it is shown.
+enum Kind {
+    Terminal { all: MultiProgress, lines: Vec<ProgressBar> },
+    Plain,
+    Json,
+}
+
+/// What is shown.
+pub struct Screen {
+    kind: Kind,
+    jobs: Vec<JobLine>,
+    width: usize,
+    color: bool,
+}
+
+impl Screen {
+    /// The screen that fits where the output goes.
+    pub fn new(json: bool) -> Self {
+        let terminal = std::io::stdout().is_terminal();
+        let kind = match (json, terminal) {
+            (true, _) => Kind::Json,
+            (false, true) => Kind::Terminal {
+                all: MultiProgress::with_draw_target(ProgressDrawTarget::stdout()),
+                lines: Vec::new(),
+            },
+            (false, false) => Kind::Plain,
+        };
+        Self { kind, jobs: Vec::new(), width: 0, color: terminal && !json }
+    }
+
+    /// A pipeline begins.
+    pub fn start(&mut self, pipeline: &Pipeline, jobs: Vec<JobLine>) {
+        self.width = jobs.iter().map(|job| job.name.chars().count()).max().unwrap_or(0);
+        self.jobs = jobs;
+        match &mut self.kind {
+            Kind::Json => line(&json!({
+                "event": "pipeline", "id": pipeline.id, "number": pipeline.number,
+                "project": pipeline.trigger.project, "jobs": self.jobs.len(),
+            })),
+            Kind::Plain => println!("pipeline {} #{}", pipeline.trigger.project, pipeline.number),
+            Kind::Terminal { all, lines } => {
+                println!("pipeline {} #{}", pipeline.trigger.project, pipeline.number);
+                let style = ProgressStyle::with_template("{msg}");
+                for _ in &self.jobs {
+                    let bar = all.add(ProgressBar::new_spinner());
+                    if let Ok(style) = &style {
+                        bar.set_style(style.clone());
+                    }
+                    lines.push(bar);
+                }
+            }
+        }
+        self.tick();
+    }
+
+    /// Draws running times anew.
+    pub fn tick(&mut self) {
+        let Kind::Terminal { lines, .. } = &self.kind else { return };
+        let now = SystemClock.now();
+        for (job, line) in self.jobs.iter().zip(lines) {
+            let text = job.text(self.width, now);
+            line.set_message(if self.color { paint(job.status, &text) } else { text });
+            line.tick();
+        }
+    }
+
+    /// A job changed its status.
+    pub fn job_changed(&mut self, id: JobId, event: &PipelineEvent) {
+        let width = self.width;
+        let Some(job) = self.jobs.iter_mut().find(|job| job.id == id) else { return };
+        job.status = event.status;
+        match event.status {
+            Status::Running => job.started_at = job.started_at.or(Some(event.at)),
+            Status::Finished(_) => job.finished_at = Some(event.at),
+            Status::Blocked | Status::Queued => {}
+        }
+        match self.kind {
+            Kind::Json => line(&json!({
+                "event": "job", "id": id, "job": job.name, "status": event.status, "at": event.at,
+            })),
+            Kind::Plain => println!("{}", job.text(width, event.at)),
+            Kind::Terminal { .. } => self.tick(),
+        }
+    }
+
+    /// A task of a job changed its status.
+    pub fn task_changed(&mut self, id: JobId, task: TaskId, event: &PipelineEvent) {
+        let Some(job) = self.jobs.iter_mut().find(|job| job.id == id) else { return };
+        if event.status.outcome().is_some() {
+            job.tasks_finished += 1;
+        }
+        if matches!(self.kind, Kind::Json) {
+            line(&json!({
+                "event": "task", "id": task, "job": job.name, "status": event.status, "at": event.at,
+            }));
+        }
+    }
+
+    /// A task in people's words: `test`, or `test 2/4`.
+    pub fn task_name(&self, id: JobId, index: u32) -> String {
+        match self.jobs.iter().find(|job| job.id == id) {
+            Some(job) if job.parallelism > 1 => format!("{} {}/{}", job.name, index + 1, job.parallelism),
+            Some(job) => job.name.clone(),
+            None => id.to_string(),
+        }
+    }
+
+    /// What a step wrote.
+    pub fn step_output(&self, task: &str, step: &StepReport, output: &[u8]) {
+        if matches!(self.kind, Kind::Json) {
+            let text = String::from_utf8_lossy(output);
+            return line(&json!({
+                "event": "output", "task": task, "step": step.name, "index": step.index, "text": text,
+            }));
+        }
+        let heading = format!("── {task} › {}{}", step.name, how_it_ended(step));
+        self.print(|out| {
+            writeln!(out, "{heading}")?;
+            out.write_all(output)?;
+            if output.last().is_some_and(|byte| *byte != b'\n') {
+                writeln!(out)?;
+            }
+            Ok(())
+        });
+    }
+
+    /// Why a task ended.
+    pub fn ended(&self, task: &str, reason: &EndReason) {
+        if matches!(self.kind, Kind::Json) {
+            let text = reason.to_string();
+            let advice = reason.advice();
+            return line(&json!({ "event": "reason", "task": task, "reason": text, "advice": advice }));
+        }
+        self.print(|out| writeln!(out, "── {task}: {reason}\n   {}", reason.advice()));
+    }
+
+    /// The pipeline has ended.
+    pub fn finish(&mut self, status: Status, took: Duration, exit_code: u8) {
+        self.tick();
+        if matches!(self.kind, Kind::Json) {
+            return line(&json!({
+                "event": "end", "status": status, "duration_ms": took.as_millis() as u64,
+                "exit_code": exit_code,
+            }));
+        }
+        if let Kind::Terminal { lines, .. } = &self.kind {
+            lines.iter().for_each(ProgressBar::abandon);
+        }
+        let text = format!("{} pipeline {status} in {}", show::sign(status), show::time(took));
+        println!("{}", if self.color { paint(status, &text) } else { text });
+    }
+
+    /// Prints above the lines that are redrawn.
+    fn print(&self, write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) {
+        let print = || {
+            let mut out = std::io::stdout().lock();
+            // A reader that went away is no reason to stop the pipeline.
+            let _ = write(&mut out).and_then(|()| out.flush());
+        };
+        match &self.kind {
+            Kind::Terminal { all, .. } => all.suspend(print),
+            Kind::Plain | Kind::Json => print(),
+        }
+    }
+}
+
+fn line(value: &serde_json::Value) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{value}");
+}
+
+fn how_it_ended(step: &StepReport) -> String {
+    let Some(end) = &step.ended else { return String::new() };
+    let how = match end.exit {
+        Some(Exit::Code(0)) | None => end.outcome.to_string(),
+        Some(Exit::Code(code)) => format!("exit {code}"),
+        Some(Exit::Signal(signal)) => format!("signal {signal}"),
+    };
+    format!(" ({how}, {})", show::time(end.duration))
+}
+
+fn paint(status: Status, text: &str) -> String {
+    let color = match status {
+        Status::Finished(Outcome::Passed) => "32",
+        Status::Finished(Outcome::NotRun) | Status::Blocked | Status::Queued => "2",
+        Status::Finished(_) => "31",
+        Status::Running => "33",
+    };
+    format!("\u{1b}[{color}m{text}\u{1b}[0m")
+}
