@@ -40,7 +40,8 @@ pub trait Executor: Send + Sync {
     async fn check(&self) -> Vec<Finding>;
 
     /// Makes the place where one attempt's steps run. On error nothing is left behind.
-    async fn prepare(&self, request: PrepareRequest) -> Result<Arc<dyn Environment>, ExecutorError>;
+    async fn prepare(&self, request: PrepareRequest)
+    -> Result<Arc<dyn Environment>, ExecutorError>;
 
     /// Ends every process that the handle's environment left behind and removes what it made.
     /// When it returns `Ok`, nothing is left.
@@ -196,7 +197,11 @@ pub enum Fault {
 impl ExecutorError {
     /// An error of the config's or the code's author.
     pub fn user(message: impl fmt::Display, source: impl Into<Option<std::io::Error>>) -> Self {
-        Self { fault: Fault::User, message: message.to_string(), source: source.into() }
+        Self {
+            fault: Fault::User,
+            message: message.to_string(),
+            source: source.into(),
+        }
     }
 
     /// An error of the host.
@@ -204,6 +209,10 @@ impl ExecutorError {
         message: impl fmt::Display,
         source: impl Into<Option<std::io::Error>>,
     ) -> Self {
-        Self { fault: Fault::Infrastructure, message: message.to_string(), source: source.into() }
+        Self {
+            fault: Fault::Infrastructure,
+            message: message.to_string(),
+            source: source.into(),
+        }
     }
 }
