@@ -9,19 +9,38 @@ use outrider_service::telemetry::LogFormat;
 use tokio::runtime::Runtime;
 
 use crate::failure::Failure;
-use crate::{bench, completions, doctor, explain, job, pipeline, queue, run, runner, server, token};
+use crate::{
+    bench, completions, doctor, explain, job, pipeline, queue, run, runner, server, token,
+};
 
 /// Runs pipelines written in CircleCI's config language, on machines of your own.
 #[derive(Parser)]
-#[command(name = "outrider", version, max_term_width = 100, propagate_version = true)]
+#[command(
+    name = "outrider",
+    version,
+    max_term_width = 100,
+    propagate_version = true
+)]
 #[command(after_help = "Try `outrider run` in a folder that has a .circleci/config.yml.")]
 pub struct Cli {
     /// What to log on stderr: a level (error, warn, info, debug) or directives such as
     /// info,outrider_server=debug.
-    #[arg(long, global = true, env = "OUTRIDER_LOG", default_value = "warn", value_name = "FILTER")]
+    #[arg(
+        long,
+        global = true,
+        env = "OUTRIDER_LOG",
+        default_value = "warn",
+        value_name = "FILTER"
+    )]
     pub log: String,
     /// How log lines look: text or json.
-    #[arg(long, global = true, env = "OUTRIDER_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
+    #[arg(
+        long,
+        global = true,
+        env = "OUTRIDER_LOG_FORMAT",
+        default_value = "text",
+        value_name = "FORMAT"
+    )]
     pub log_format: LogFormat,
     /// What to do.
     #[command(subcommand)]
@@ -65,7 +84,9 @@ impl Verb {
     pub fn runtime(&self) -> io::Result<Runtime> {
         let threads = match self {
             Self::Runner(_) => 2,
-            _ => std::thread::available_parallelism().map_or(2, usize::from).max(2),
+            _ => std::thread::available_parallelism()
+                .map_or(2, usize::from)
+                .max(2),
         };
         tokio::runtime::Builder::new_multi_thread()
             .worker_threads(threads)
@@ -100,7 +121,9 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
         let number: u32 = rest[..digits].parse().map_err(|_| wrong())?;
-        let unit_end = rest[digits..].find(|c: char| c.is_ascii_digit()).map_or(rest.len(), |at| at + digits);
+        let unit_end = rest[digits..]
+            .find(|c: char| c.is_ascii_digit())
+            .map_or(rest.len(), |at| at + digits);
         let unit = match &rest[digits..unit_end] {
             "ms" => Duration::from_millis(1),
             "s" => Duration::from_secs(1),
@@ -111,7 +134,11 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         sum += unit * number;
         rest = &rest[unit_end..];
     }
-    if text.is_empty() { Err(wrong()) } else { Ok(sum) }
+    if text.is_empty() {
+        Err(wrong())
+    } else {
+        Ok(sum)
+    }
 }
 
 /// `KEY=VALUE`.

@@ -17,6 +17,11 @@ pub struct CompletionsArgs {
 
 /// Prints them.
 pub fn run(args: &CompletionsArgs) -> Result<ExitCode, Failure> {
-    clap_complete::generate(args.shell, &mut Cli::command(), "outrider", &mut std::io::stdout());
+    clap_complete::generate(
+        args.shell,
+        &mut Cli::command(),
+        "outrider",
+        &mut std::io::stdout(),
+    );
     Ok(ExitCode::SUCCESS)
 }

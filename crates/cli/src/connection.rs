@@ -12,10 +12,20 @@ use crate::failure::{Failure, code};
 #[derive(Args, Clone)]
 pub struct ConnectionArgs {
     /// The server's URL.
-    #[arg(long, env = "OUTRIDER_URL", default_value = "http://127.0.0.1:8080", value_name = "URL")]
+    #[arg(
+        long,
+        env = "OUTRIDER_URL",
+        default_value = "http://127.0.0.1:8080",
+        value_name = "URL"
+    )]
     pub url: String,
     /// The token. Prefer the environment: others on this host can see arguments.
-    #[arg(long, env = "OUTRIDER_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    #[arg(
+        long,
+        env = "OUTRIDER_TOKEN",
+        hide_env_values = true,
+        value_name = "TOKEN"
+    )]
     pub token: Option<String>,
     /// A file that holds the token.
     #[arg(long, env = "OUTRIDER_TOKEN_FILE", value_name = "FILE")]
@@ -34,7 +44,11 @@ impl ConnectionArgs {
     /// How to reach it, and as whom.
     pub fn settings(&self) -> Result<ClientSettings, Failure> {
         let ca_certificates = self.ca_file.as_ref().map(read).transpose()?;
-        Ok(ClientSettings { url: self.url.clone(), token: self.find_token()?, ca_certificates })
+        Ok(ClientSettings {
+            url: self.url.clone(),
+            token: self.find_token()?,
+            ca_certificates,
+        })
     }
 
     fn find_token(&self) -> Result<Token, Failure> {
@@ -49,7 +63,10 @@ impl ConnectionArgs {
         })?;
         let bytes = read(path)?;
         let text = String::from_utf8(bytes).map_err(|_| {
-            Failure::new(code::BAD_SETTINGS, format!("{} does not hold a token", path.display()))
+            Failure::new(
+                code::BAD_SETTINGS,
+                format!("{} does not hold a token", path.display()),
+            )
         })?;
         Ok(Token::presented(text.trim()))
     }
@@ -57,6 +74,9 @@ impl ConnectionArgs {
 
 fn read(path: &PathBuf) -> Result<Vec<u8>, Failure> {
     std::fs::read(path).map_err(|error| {
-        Failure::new(code::NOT_FOUND, format!("cannot read {}: {error}", path.display()))
+        Failure::new(
+            code::NOT_FOUND,
+            format!("cannot read {}: {error}", path.display()),
+        )
     })
 }

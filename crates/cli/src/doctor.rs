@@ -28,8 +28,14 @@ pub async fn run(args: DoctorArgs) -> Result<ExitCode, Failure> {
         println!("executor {}", executor.name());
         findings.iter().for_each(print);
     }
-    let missing = findings.iter().any(|finding| finding.verdict == Verdict::Missing);
-    Ok(if missing { ExitCode::from(code::FAILED) } else { ExitCode::SUCCESS })
+    let missing = findings
+        .iter()
+        .any(|finding| finding.verdict == Verdict::Missing);
+    Ok(if missing {
+        ExitCode::from(code::FAILED)
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 fn print(finding: &Finding) {

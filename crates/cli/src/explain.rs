@@ -34,12 +34,22 @@ pub async fn run(args: ExplainArgs) -> Result<ExitCode, Failure> {
 
 fn print(explanation: &Explanation) {
     let task = &explanation.task;
-    println!("{} #{}: {}", task.job_name, task.task.index, task.task.status);
+    println!(
+        "{} #{}: {}",
+        task.job_name, task.task.index, task.task.status
+    );
     println!("  why:  {}", explanation.summary);
     println!("  do:   {}", explanation.advice);
     for (number, attempt) in task.attempts.iter().enumerate() {
-        let outcome = attempt.outcome.map_or("not ended", outrider_model::Outcome::as_str);
-        println!("  attempt {} on {}: {outcome}, claimed {}", number + 1, attempt.runner, attempt.claimed_at);
+        let outcome = attempt
+            .outcome
+            .map_or("not ended", outrider_model::Outcome::as_str);
+        println!(
+            "  attempt {} on {}: {outcome}, claimed {}",
+            number + 1,
+            attempt.runner,
+            attempt.claimed_at
+        );
         if let Some(reason) = &attempt.reason {
             println!("    {reason}");
         }

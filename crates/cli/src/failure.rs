@@ -48,17 +48,27 @@ pub struct Failure {
 impl Failure {
     /// A failure with its exit code.
     pub fn new(code: u8, message: impl fmt::Display) -> Self {
-        Self { code, message: message.to_string(), advice: None }
+        Self {
+            code,
+            message: message.to_string(),
+            advice: None,
+        }
     }
 
     /// One that should not be possible.
     pub fn internal(action: &str, error: impl Into<anyhow::Error>) -> Self {
-        Self::new(code::INTERNAL, format!("could not {action}: {:#}", error.into()))
+        Self::new(
+            code::INTERNAL,
+            format!("could not {action}: {:#}", error.into()),
+        )
     }
 
     /// Something could not be written.
     pub fn cannot_write(what: impl fmt::Display, error: impl Into<anyhow::Error>) -> Self {
-        Self::new(code::CANNOT_WRITE, format!("cannot write {what}: {:#}", error.into()))
+        Self::new(
+            code::CANNOT_WRITE,
+            format!("cannot write {what}: {:#}", error.into()),
+        )
     }
 
     /// Says what to do.

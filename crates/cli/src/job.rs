@@ -57,7 +57,11 @@ pub async fn run(verb: JobVerb) -> Result<ExitCode, Failure> {
     match verb {
         JobVerb::Show(args) => {
             let detail = args.connection.client()?.job(args.job).await?;
-            if args.json { show::json(&detail) } else { print(&detail) }
+            if args.json {
+                show::json(&detail)
+            } else {
+                print(&detail)
+            }
         }
         JobVerb::Logs(args) => logs(args).await?,
         JobVerb::Cancel(args) => {
@@ -65,7 +69,10 @@ pub async fn run(verb: JobVerb) -> Result<ExitCode, Failure> {
             if args.json {
                 show::json(&canceled);
             } else {
-                println!("{} tasks ended, {} are being stopped", canceled.ended, canceled.stopping);
+                println!(
+                    "{} tasks ended, {} are being stopped",
+                    canceled.ended, canceled.stopping
+                );
             }
         }
     }
@@ -74,14 +81,24 @@ pub async fn run(verb: JobVerb) -> Result<ExitCode, Failure> {
 
 fn print(detail: &JobDetail) {
     let job = &detail.job;
-    println!("{} {} #{}: {}", show::sign(job.status), job.name, job.number, job.status);
+    println!(
+        "{} {} #{}: {}",
+        show::sign(job.status),
+        job.name,
+        job.number,
+        job.status
+    );
     println!("class {}", job.class);
     if let Some(reason) = &job.reason {
         println!("{reason}\n  {}", reason.advice());
     }
     let mut table = Table::new(["TASK", "INDEX", "STATUS"]);
     for task in &detail.tasks {
-        table.row([task.id.to_string(), task.index.to_string(), task.status.to_string()]);
+        table.row([
+            task.id.to_string(),
+            task.index.to_string(),
+            task.status.to_string(),
+        ]);
     }
     table.print("It has no tasks.");
 }
@@ -93,13 +110,18 @@ async fn logs(args: LogsArgs) -> Result<(), Failure> {
     let tasks: Vec<_> = detail.tasks.iter().filter(wanted).collect();
     if tasks.is_empty() {
         let last = detail.tasks.len().saturating_sub(1);
-        return Err(Failure::new(code::NOT_FOUND, "the job has no task with this index")
-            .advise(format!("Its tasks have the indexes 0 to {last}.")));
+        return Err(
+            Failure::new(code::NOT_FOUND, "the job has no task with this index")
+                .advise(format!("Its tasks have the indexes 0 to {last}.")),
+        );
     }
     let heading = tasks.len() > 1;
     for task in tasks {
         if heading {
-            println!("==> {} {} of {} <==", detail.job.name, task.index, detail.job.parallelism);
+            println!(
+                "==> {} {} of {} <==",
+                detail.job.name, task.index, detail.job.parallelism
+            );
         }
         if args.follow {
             follow(&client, task.id).await?;
@@ -114,7 +136,9 @@ async fn copy(client: &Client, task: TaskId) -> Result<(), Failure> {
     let mut response = client.log(task, &LogQuery::default()).await?;
     loop {
         let chunk = response.chunk().await;
-        let chunk = chunk.map_err(|error| Failure::new(code::UNAVAILABLE, format!("the log broke off: {error}")))?;
+        let chunk = chunk.map_err(|error| {
+            Failure::new(code::UNAVAILABLE, format!("the log broke off: {error}"))
+        })?;
         match chunk {
             Some(bytes) => write(&bytes)?,
             None => return Ok(()),
@@ -124,7 +148,10 @@ async fn copy(client: &Client, task: TaskId) -> Result<(), Failure> {
 
 /// Follows a log; where the connection breaks it goes on where it was.
 async fn follow(client: &Client, task: TaskId) -> Result<(), Failure> {
-    let mut query = LogQuery { attempt: None, offset: Some(0) };
+    let mut query = LogQuery {
+        attempt: None,
+        offset: Some(0),
+    };
     loop {
         let mut stream = client.follow_log(task, &query).await?;
         loop {
@@ -157,5 +184,7 @@ fn parse<T: serde::de::DeserializeOwned>(data: &str) -> Result<T, Failure> {
 
 fn write(bytes: &[u8]) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    out.write_all(bytes).and_then(|()| out.flush()).map_err(|error| Failure::cannot_write("the output", error))
+    out.write_all(bytes)
+        .and_then(|()| out.flush())
+        .map_err(|error| Failure::cannot_write("the output", error))
 }

@@ -54,7 +54,11 @@ impl Settings {
         Self {
             name: name.into(),
             data,
-            server: ClientSettings { url, token, ca_certificates: None },
+            server: ClientSettings {
+                url,
+                token,
+                ca_certificates: None,
+            },
             slots: 1,
             images_on_host: false,
             command_prefix: Vec::new(),
@@ -84,7 +88,9 @@ impl Settings {
             stop_grace: self.stop_grace,
             extra_environment: self.environment.clone(),
             inherited_environment: std::env::vars_os()
-                .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
+                .filter_map(|(key, value)| {
+                    Some((key.into_string().ok()?, value.into_string().ok()?))
+                })
                 .collect(),
             idle_timeout: self.idle_timeout,
             single_task: self.single_task,
@@ -99,16 +105,25 @@ pub struct LocalRunner(JoinHandle<Result<(), RunnerError>>);
 impl LocalRunner {
     /// Waits for its end.
     pub async fn ended(self) -> Result<(), Failure> {
-        let ended = self.0.await.map_err(|error| Failure::internal("run tasks", error))?;
+        let ended = self
+            .0
+            .await
+            .map_err(|error| Failure::internal("run tasks", error))?;
         Ok(ended?)
     }
 }
 
 /// Starts a runner.
-#[expect(clippy::disallowed_methods, reason = "the handle is awaited by `LocalRunner::ended`")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the handle is awaited by `LocalRunner::ended`"
+)]
 pub fn start(settings: Settings, shutdown: Shutdown) -> Result<LocalRunner, Failure> {
     if settings.slots == 0 {
-        return Err(Failure::new(code::BAD_SETTINGS, "a runner needs at least one slot"));
+        return Err(Failure::new(
+            code::BAD_SETTINGS,
+            "a runner needs at least one slot",
+        ));
     }
     paths::private_directory(&settings.data)?;
     let client = Client::new(&settings.server)?;
@@ -125,7 +140,9 @@ pub fn start(settings: Settings, shutdown: Shutdown) -> Result<LocalRunner, Fail
 /// A new token for runners of a class.
 pub async fn class_token(core: &Core, class: &ClassName) -> Result<Token, Failure> {
     let request = CreateToken {
-        scope: TokenScope::Class { class: class.clone() },
+        scope: TokenScope::Class {
+            class: class.clone(),
+        },
         nickname: "the server's own runner".to_owned(),
     };
     let created = core.create_token(&request).await;
@@ -135,5 +152,8 @@ pub async fn class_token(core: &Core, class: &ClassName) -> Result<Token, Failur
 
 /// What this host is called.
 pub fn hostname() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
+    rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned()
 }

@@ -22,17 +22,26 @@ pub fn kept_runs() -> Result<PathBuf, Failure> {
 }
 
 fn below_data(name: &str) -> Result<PathBuf, Failure> {
-    ProjectDirs::from("", "", "outrider").map(|dirs| dirs.data_dir().join(name)).ok_or_else(|| {
-        Failure::new(code::BAD_SETTINGS, "there is no home directory to keep data in")
+    ProjectDirs::from("", "", "outrider")
+        .map(|dirs| dirs.data_dir().join(name))
+        .ok_or_else(|| {
+            Failure::new(
+                code::BAD_SETTINGS,
+                "there is no home directory to keep data in",
+            )
             .advise("Set HOME, or give a folder with --data.")
-    })
+        })
 }
 
 /// Makes a folder that only its owner can read.
 pub fn private_directory(path: &std::path::Path) -> Result<(), Failure> {
     use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| {
-        Failure::cannot_write(path.display(), error)
-            .advise("Choose a folder that you can write, with --data.")
-    })
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|error| {
+            Failure::cannot_write(path.display(), error)
+                .advise("Choose a folder that you can write, with --data.")
+        })
 }

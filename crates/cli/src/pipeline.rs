@@ -120,11 +120,18 @@ pub async fn run(verb: PipelineVerb) -> Result<ExitCode, Failure> {
         PipelineVerb::List(args) => list(args).await,
         PipelineVerb::Show(args) => show_one(args).await,
         PipelineVerb::Cancel(args) => {
-            let canceled = args.connection.client()?.cancel_pipeline(args.pipeline).await?;
+            let canceled = args
+                .connection
+                .client()?
+                .cancel_pipeline(args.pipeline)
+                .await?;
             if args.json {
                 show::json(&canceled);
             } else {
-                println!("{} tasks ended, {} are being stopped", canceled.ended, canceled.stopping);
+                println!(
+                    "{} tasks ended, {} are being stopped",
+                    canceled.ended, canceled.stopping
+                );
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -141,14 +148,23 @@ async fn trigger(args: TriggerArgs) -> Result<ExitCode, Failure> {
         eprintln!("{warnings}");
     }
     if args.follow {
-        let verbosity = if args.json { Verbosity::Json } else { Verbosity::Failures };
-        return Observer::new(client, submitted.id, verbosity).observe().await;
+        let verbosity = if args.json {
+            Verbosity::Json
+        } else {
+            Verbosity::Failures
+        };
+        return Observer::new(client, submitted.id, verbosity)
+            .observe()
+            .await;
     }
     if args.json {
         show::json(&submitted);
     } else {
         println!("{}", submitted.id);
-        eprintln!("pipeline {} of {name}: `outrider pipeline show -f {}` follows it", submitted.number, submitted.id);
+        eprintln!(
+            "pipeline {} of {name}: `outrider pipeline show -f {}` follows it",
+            submitted.number, submitted.id
+        );
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -157,13 +173,17 @@ impl TriggerArgs {
     /// What to send, and the name of the project.
     fn request(&self) -> Result<(SubmitPipeline, String), Failure> {
         let fetched = match (&self.git, &self.config) {
-            (Some(url), config) => Some(git::look(url, self.reference.as_deref(), config.is_none())?),
+            (Some(url), config) => {
+                Some(git::look(url, self.reference.as_deref(), config.is_none())?)
+            }
             (None, _) => None,
         };
         let (config, config_name) = match (&self.config, &fetched) {
             (None, Some(fetched)) => (fetched.config.clone(), ".circleci/config.yml".to_owned()),
             (path, _) => {
-                let path = path.clone().unwrap_or_else(|| PathBuf::from(".circleci/config.yml"));
+                let path = path
+                    .clone()
+                    .unwrap_or_else(|| PathBuf::from(".circleci/config.yml"));
                 (crate::run::read_config(&path)?, path.display().to_string())
             }
         };
@@ -198,15 +218,30 @@ impl TriggerArgs {
 
 async fn list(args: ListArgs) -> Result<ExitCode, Failure> {
     if !(1..=200).contains(&args.limit) {
-        return Err(Failure::new(code::FAILED, "--limit is a number from 1 to 200"));
+        return Err(Failure::new(
+            code::FAILED,
+            "--limit is a number from 1 to 200",
+        ));
     }
-    let query = ListPipelines { project: args.project, before: args.before, limit: Some(args.limit) };
+    let query = ListPipelines {
+        project: args.project,
+        before: args.before,
+        limit: Some(args.limit),
+    };
     let list = args.connection.client()?.pipelines(&query).await?;
     if args.json {
         show::json(&list);
         return Ok(ExitCode::SUCCESS);
     }
-    let mut table = Table::new(["ID", "PROJECT", "NUMBER", "STATUS", "REF", "SUBMITTED", "TOOK"]);
+    let mut table = Table::new([
+        "ID",
+        "PROJECT",
+        "NUMBER",
+        "STATUS",
+        "REF",
+        "SUBMITTED",
+        "TOOK",
+    ]);
     for pipeline in list.items {
         let trigger = pipeline.trigger;
         table.row([
@@ -226,8 +261,14 @@ async fn list(args: ListArgs) -> Result<ExitCode, Failure> {
 async fn show_one(args: ShowArgs) -> Result<ExitCode, Failure> {
     let client = args.connection.client()?;
     if args.follow {
-        let verbosity = if args.json { Verbosity::Json } else { Verbosity::Failures };
-        return Observer::new(client, args.pipeline, verbosity).observe().await;
+        let verbosity = if args.json {
+            Verbosity::Json
+        } else {
+            Verbosity::Failures
+        };
+        return Observer::new(client, args.pipeline, verbosity)
+            .observe()
+            .await;
     }
     let detail = client.pipeline(args.pipeline).await?;
     if args.json {
@@ -240,9 +281,20 @@ async fn show_one(args: ShowArgs) -> Result<ExitCode, Failure> {
 
 fn print(detail: &PipelineDetail, now: Timestamp) {
     let pipeline = &detail.pipeline;
-    println!("{} {} #{}: {}", show::sign(pipeline.status), pipeline.trigger.project, pipeline.number, pipeline.status);
+    println!(
+        "{} {} #{}: {}",
+        show::sign(pipeline.status),
+        pipeline.trigger.project,
+        pipeline.number,
+        pipeline.status
+    );
     for workflow in &detail.workflows {
-        println!("{} {}: {}", show::sign(workflow.status), workflow.name, workflow.status);
+        println!(
+            "{} {}: {}",
+            show::sign(workflow.status),
+            workflow.name,
+            workflow.status
+        );
         let mut table = Table::new(["", "JOB", "STATUS", "TASKS", "TIME", "ID"]);
         for job in &workflow.jobs {
             let end = job.finished_at.unwrap_or(now);
@@ -256,7 +308,11 @@ fn print(detail: &PipelineDetail, now: Timestamp) {
             ]);
         }
         table.print("It has no jobs.");
-        for (job, reason) in workflow.jobs.iter().filter_map(|job| Some((job, job.reason.as_ref()?))) {
+        for (job, reason) in workflow
+            .jobs
+            .iter()
+            .filter_map(|job| Some((job, job.reason.as_ref()?)))
+        {
             println!("  {}: {reason}\n    {}", job.name, reason.advice());
         }
     }

@@ -31,9 +31,12 @@ pub async fn run(args: QueueArgs) -> Result<ExitCode, Failure> {
             depth.class.to_string(),
             depth.queued.to_string(),
             depth.running.to_string(),
-            depth.oldest_queued_at.map_or_else(String::new, |at| at.to_string()),
+            depth
+                .oldest_queued_at
+                .map_or_else(String::new, |at| at.to_string()),
         ]);
     }
-    table.print("There is no resource class. `outrider token create --class acme/linux` makes one.");
+    table
+        .print("There is no resource class. `outrider token create --class acme/linux` makes one.");
     Ok(ExitCode::SUCCESS)
 }

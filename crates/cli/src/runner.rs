@@ -46,7 +46,12 @@ pub struct StartArgs {
     #[arg(long, env = "OUTRIDER_EXECUTOR", value_name = "KIND")]
     executor: Option<ExecutorKind>,
     /// A program and arguments that stand before every shell; repeat it for each word.
-    #[arg(long, env = "OUTRIDER_COMMAND_PREFIX", value_delimiter = ' ', value_name = "WORD")]
+    #[arg(
+        long,
+        env = "OUTRIDER_COMMAND_PREFIX",
+        value_delimiter = ' ',
+        value_name = "WORD"
+    )]
     command_prefix: Vec<String>,
     /// Whether the working directory of a task is removed when it has ended.
     #[arg(long, env = "OUTRIDER_CLEANUP_WORKING_DIRECTORY", default_value_t = true, action = clap::ArgAction::Set)]
@@ -119,13 +124,21 @@ pub fn with_settings_file(arguments: Vec<OsString>) -> Vec<OsString> {
 
 fn merged(arguments: &[OsString]) -> Result<Option<Vec<OsString>>, Failure> {
     // What is wrong with the arguments themselves is said when they are parsed for good.
-    let Ok(matches) = Cli::command().try_get_matches_from(arguments) else { return Ok(None) };
-    let start = matches.subcommand_matches("runner").and_then(|m| m.subcommand_matches("start"));
+    let Ok(matches) = Cli::command().try_get_matches_from(arguments) else {
+        return Ok(None);
+    };
+    let start = matches
+        .subcommand_matches("runner")
+        .and_then(|m| m.subcommand_matches("start"));
     let Some(start) = start else { return Ok(None) };
-    let Some(path) = start.get_one::<PathBuf>("config") else { return Ok(None) };
+    let Some(path) = start.get_one::<PathBuf>("config") else {
+        return Ok(None);
+    };
     let settings = read_settings(path)?;
     let command = Cli::command();
-    let known = command.find_subcommand("runner").and_then(|c| c.find_subcommand("start"));
+    let known = command
+        .find_subcommand("runner")
+        .and_then(|c| c.find_subcommand("start"));
     let mut merged = arguments.to_vec();
     for (name, value) in settings {
         let id = name.replace('-', "_");
@@ -138,7 +151,11 @@ fn merged(arguments: &[OsString]) -> Result<Option<Vec<OsString>>, Failure> {
             Some(ValueSource::CommandLine | ValueSource::EnvVariable)
         );
         if !set {
-            merged.extend(as_arguments(&name, &value, argument.get_action().takes_values()));
+            merged.extend(as_arguments(
+                &name,
+                &value,
+                argument.get_action().takes_values(),
+            ));
         }
     }
     Ok(Some(merged))
@@ -157,7 +174,10 @@ enum Setting {
 
 fn read_settings(path: &PathBuf) -> Result<SettingsFile, Failure> {
     let text = std::fs::read_to_string(path).map_err(|error| {
-        Failure::new(code::NOT_FOUND, format!("cannot read {}: {error}", path.display()))
+        Failure::new(
+            code::NOT_FOUND,
+            format!("cannot read {}: {error}", path.display()),
+        )
     })?;
     serde_saphyr::from_str(&text).map_err(|error| {
         Failure::new(code::BAD_SETTINGS, format!("{}: {error}", path.display()))
@@ -168,8 +188,11 @@ fn read_settings(path: &PathBuf) -> Result<SettingsFile, Failure> {
 fn unknown_setting(path: &std::path::Path, name: &str, start: Option<&clap::Command>) -> Failure {
     let known = start.into_iter().flat_map(clap::Command::get_arguments);
     let known: Vec<_> = known.filter_map(clap::Arg::get_long).collect();
-    Failure::new(code::BAD_SETTINGS, format!("{}: there is no setting `{name}`", path.display()))
-        .advise(format!("Settings are: {}.", known.join(", ")))
+    Failure::new(
+        code::BAD_SETTINGS,
+        format!("{}: there is no setting `{name}`", path.display()),
+    )
+    .advise(format!("Settings are: {}.", known.join(", ")))
 }
 
 fn as_arguments(name: &str, value: &Setting, takes_value: bool) -> Vec<OsString> {
@@ -179,7 +202,10 @@ fn as_arguments(name: &str, value: &Setting, takes_value: bool) -> Vec<OsString>
         Setting::Switch(on) => vec![format!("{flag}={on}").into()],
         Setting::Number(number) => vec![format!("{flag}={number}").into()],
         Setting::Text(text) => vec![format!("{flag}={text}").into()],
-        Setting::List(words) => words.iter().map(|word| format!("{flag}={word}").into()).collect(),
+        Setting::List(words) => words
+            .iter()
+            .map(|word| format!("{flag}={word}").into())
+            .collect(),
     }
 }
 
@@ -190,20 +216,32 @@ mod tests {
     fn parse(arguments: &[&str]) -> Vec<String> {
         let arguments = arguments.iter().map(OsString::from).collect::<Vec<_>>();
         let merged = merged(&arguments).unwrap().unwrap();
-        merged.into_iter().map(|argument| argument.into_string().unwrap()).collect()
+        merged
+            .into_iter()
+            .map(|argument| argument.into_string().unwrap())
+            .collect()
     }
 
     #[test]
     fn a_flag_beats_the_file_and_both_have_the_same_names() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("runner.yaml");
-        std::fs::write(&file, "slots: 4\nname: box\nsingle_task: true\nmax-run-time: 1h\n").unwrap();
+        std::fs::write(
+            &file,
+            "slots: 4\nname: box\nsingle_task: true\nmax-run-time: 1h\n",
+        )
+        .unwrap();
         let file = file.to_str().unwrap();
-        let all = parse(&["outrider", "runner", "start", "--config", file, "--slots", "2"]);
+        let all = parse(&[
+            "outrider", "runner", "start", "--config", file, "--slots", "2",
+        ]);
         assert!(all.contains(&"--name=box".to_owned()), "{all:?}");
         assert!(all.contains(&"--single-task".to_owned()), "{all:?}");
         assert!(all.contains(&"--max-run-time=1h".to_owned()), "{all:?}");
-        assert!(!all.iter().any(|argument| argument.starts_with("--slots=")), "{all:?}");
+        assert!(
+            !all.iter().any(|argument| argument.starts_with("--slots=")),
+            "{all:?}"
+        );
     }
 
     #[test]
@@ -211,9 +249,18 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("runner.yaml");
         std::fs::write(&file, "slot: 4\n").unwrap();
-        let arguments = ["outrider", "runner", "start", "--config", file.to_str().unwrap()];
+        let arguments = [
+            "outrider",
+            "runner",
+            "start",
+            "--config",
+            file.to_str().unwrap(),
+        ];
         let failure = merged(&arguments.map(OsString::from)).unwrap_err();
         let text = format!("{failure:?}");
-        assert!(text.contains("there is no setting `slot`") && text.contains("slots"), "{text}");
+        assert!(
+            text.contains("there is no setting `slot`") && text.contains("slots"),
+            "{text}"
+        );
     }
 }

@@ -22,16 +22,31 @@ use crate::paths;
 #[derive(Args)]
 pub struct ServerArgs {
     /// Where to listen. Other than loopback only with TLS.
-    #[arg(long, env = "OUTRIDER_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDR")]
+    #[arg(
+        long,
+        env = "OUTRIDER_LISTEN",
+        default_value = "127.0.0.1:8080",
+        value_name = "ADDR"
+    )]
     listen: SocketAddr,
     /// The folder of all data [default: ~/.local/share/outrider/server].
     #[arg(long, env = "OUTRIDER_DATA", value_name = "DIR")]
     data: Option<PathBuf>,
     /// The certificate chain (PEM), to speak TLS.
-    #[arg(long, env = "OUTRIDER_TLS_CERT", requires = "tls_key", value_name = "FILE")]
+    #[arg(
+        long,
+        env = "OUTRIDER_TLS_CERT",
+        requires = "tls_key",
+        value_name = "FILE"
+    )]
     tls_cert: Option<PathBuf>,
     /// The private key (PEM).
-    #[arg(long, env = "OUTRIDER_TLS_KEY", requires = "tls_cert", value_name = "FILE")]
+    #[arg(
+        long,
+        env = "OUTRIDER_TLS_KEY",
+        requires = "tls_cert",
+        value_name = "FILE"
+    )]
     tls_key: Option<PathBuf>,
     /// A proxy in front of this server speaks TLS: listen to others without.
     #[arg(long, env = "OUTRIDER_BEHIND_TLS_PROXY")]
@@ -43,13 +58,23 @@ pub struct ServerArgs {
     #[arg(long, env = "OUTRIDER_SLOTS", default_value_t = 2, value_name = "N")]
     slots: usize,
     /// Where jobs are queued that name no class, or one without a namespace such as `medium`.
-    #[arg(long, env = "OUTRIDER_DEFAULT_CLASS", default_value = "outrider/default", value_name = "CLASS")]
+    #[arg(
+        long,
+        env = "OUTRIDER_DEFAULT_CLASS",
+        default_value = "outrider/default",
+        value_name = "CLASS"
+    )]
     default_class: ClassName,
     /// Gets a POST when a job or a pipeline ends.
     #[arg(long, env = "OUTRIDER_WEBHOOK_URL", value_name = "URL")]
     webhook_url: Option<String>,
     /// A file with the secret that signs these.
-    #[arg(long, env = "OUTRIDER_WEBHOOK_SECRET_FILE", requires = "webhook_url", value_name = "FILE")]
+    #[arg(
+        long,
+        env = "OUTRIDER_WEBHOOK_SECRET_FILE",
+        requires = "webhook_url",
+        value_name = "FILE"
+    )]
     webhook_secret_file: Option<PathBuf>,
     /// How long a runner may stay silent between its claim and its first step.
     #[arg(long, env = "OUTRIDER_CLAIM_LEASE", default_value = "20s", value_parser = duration)]
@@ -95,7 +120,11 @@ pub async fn run(args: ServerArgs) -> Result<ExitCode, Failure> {
 impl ServerArgs {
     fn settings(&self, data: &Path) -> Result<ServerSettings, Failure> {
         let tls = self.tls_cert.clone().zip(self.tls_key.clone());
-        let secret = self.webhook_secret_file.as_ref().map(|path| read_secret(path)).transpose()?;
+        let secret = self
+            .webhook_secret_file
+            .as_ref()
+            .map(|path| read_secret(path))
+            .transpose()?;
         Ok(ServerSettings {
             listen: self.listen,
             log_directory: data.join("logs"),
@@ -134,9 +163,17 @@ pub fn open_parts(
     random: &Arc<dyn Random>,
     crash: Option<crash::CrashHook>,
 ) -> Result<Parts, Failure> {
-    let options = SqliteOptions { crash: crash.clone(), ..SqliteOptions::new(Arc::clone(random)) };
+    let options = SqliteOptions {
+        crash: crash.clone(),
+        ..SqliteOptions::new(Arc::clone(random))
+    };
     let store = SqliteStore::open(data, options)?;
-    Ok(Parts { store: Arc::new(store), clock: Arc::new(SystemClock), random: Arc::clone(random), crash })
+    Ok(Parts {
+        store: Arc::new(store),
+        clock: Arc::new(SystemClock),
+        random: Arc::clone(random),
+        crash,
+    })
 }
 
 /// The admin token that the data folder keeps, and whether it was made just now.
@@ -176,19 +213,32 @@ fn write_secret(path: &Path, text: &str) -> Result<(), Failure> {
 
 fn read_secret(path: &Path) -> Result<Token, Failure> {
     let text = std::fs::read_to_string(path).map_err(|error| {
-        Failure::new(code::NOT_FOUND, format!("cannot read {}: {error}", path.display()))
+        Failure::new(
+            code::NOT_FOUND,
+            format!("cannot read {}: {error}", path.display()),
+        )
     })?;
     Ok(Token::presented(text.trim()))
 }
 
 fn announce(server: &Server, data: &Path, new_token: Option<&Token>) {
-    println!("Outrider serves {} (data in {})", server.url(), data.display());
+    println!(
+        "Outrider serves {} (data in {})",
+        server.url(),
+        data.display()
+    );
     match new_token {
         Some(token) => {
             println!("Admin token, shown this once: {}", token.reveal());
             println!("It is also in {}.", data.join("admin-token").display());
-            println!("For commands: export OUTRIDER_URL={} OUTRIDER_TOKEN=…", server.url());
+            println!(
+                "For commands: export OUTRIDER_URL={} OUTRIDER_TOKEN=…",
+                server.url()
+            );
         }
-        None => println!("The admin token is in {}.", data.join("admin-token").display()),
+        None => println!(
+            "The admin token is in {}.",
+            data.join("admin-token").display()
+        ),
     }
 }

@@ -13,7 +13,9 @@ pub struct Table<const N: usize> {
 impl<const N: usize> Table<N> {
     /// A table with these headings.
     pub fn new(headings: [&str; N]) -> Self {
-        Self { rows: vec![headings.map(str::to_owned)] }
+        Self {
+            rows: vec![headings.map(str::to_owned)],
+        }
     }
 
     /// Adds a row.
@@ -27,10 +29,18 @@ impl<const N: usize> Table<N> {
             println!("{empty}");
             return;
         }
-        let width = |column: usize| self.rows.iter().map(|row| row[column].chars().count()).max();
+        let width = |column: usize| {
+            self.rows
+                .iter()
+                .map(|row| row[column].chars().count())
+                .max()
+        };
         let widths: [usize; N] = std::array::from_fn(|column| width(column).unwrap_or(0));
         for row in &self.rows {
-            let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
+            let cells = row
+                .iter()
+                .zip(widths)
+                .map(|(cell, width)| format!("{cell:<width$}"));
             println!("{}", cells.collect::<Vec<_>>().join("  ").trim_end());
         }
     }
@@ -63,9 +73,17 @@ pub fn time(duration: Duration) -> String {
     } else if duration < Duration::from_secs(60) {
         format!("{}s", duration.as_secs())
     } else if duration < Duration::from_secs(3_600) {
-        format!("{}m{:02}s", duration.as_secs() / 60, duration.as_secs() % 60)
+        format!(
+            "{}m{:02}s",
+            duration.as_secs() / 60,
+            duration.as_secs() % 60
+        )
     } else {
-        format!("{}h{:02}m", duration.as_secs() / 3_600, duration.as_secs() / 60 % 60)
+        format!(
+            "{}h{:02}m",
+            duration.as_secs() / 3_600,
+            duration.as_secs() / 60 % 60
+        )
     }
 }
 

@@ -28,7 +28,12 @@ pub struct CreateArgs {
     connection: ConnectionArgs,
     /// The resource class whose runners use it, for example acme/linux. It exists from its first
     /// token on.
-    #[arg(long, required_unless_present = "admin", conflicts_with = "admin", value_name = "CLASS")]
+    #[arg(
+        long,
+        required_unless_present = "admin",
+        conflicts_with = "admin",
+        value_name = "CLASS"
+    )]
     class: Option<ClassName>,
     /// A token that may do everything.
     #[arg(long)]
@@ -75,7 +80,10 @@ async fn create(args: CreateArgs) -> Result<(), Failure> {
         Some(class) => TokenScope::Class { class },
         None => TokenScope::Admin {},
     };
-    let request = CreateToken { scope, nickname: args.nickname };
+    let request = CreateToken {
+        scope,
+        nickname: args.nickname,
+    };
     let created = args.connection.client()?.create_token(&request).await?;
     if args.json {
         crate::show::json(&created);
@@ -83,7 +91,10 @@ async fn create(args: CreateArgs) -> Result<(), Failure> {
     }
     // Only the token goes to stdout, so that `TOKEN=$(outrider token create …)` works.
     println!("{}", created.token);
-    eprintln!("This is shown once. Revoke it with `outrider token revoke {}`.", created.record.id);
+    eprintln!(
+        "This is shown once. Revoke it with `outrider token revoke {}`.",
+        created.record.id
+    );
     Ok(())
 }
 
@@ -101,7 +112,9 @@ async fn list(args: ListArgs) -> Result<(), Failure> {
             token.nickname.clone(),
             format!("{}…", token.hint),
             token.created_at.to_string(),
-            token.revoked_at.map_or_else(String::new, |at| at.to_string()),
+            token
+                .revoked_at
+                .map_or_else(String::new, |at| at.to_string()),
         ]);
     }
     table.print("There are no tokens.");

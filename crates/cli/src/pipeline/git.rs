@@ -15,11 +15,21 @@ pub struct Fetched {
 
 /// Fetches one commit into a temporary repository and reads its config.
 pub fn look(url: &str, reference: Option<&str>, config: bool) -> Result<Fetched, Failure> {
-    let folder = tempfile::tempdir().map_err(|error| Failure::cannot_write("a temporary folder", error))?;
+    let folder =
+        tempfile::tempdir().map_err(|error| Failure::cannot_write("a temporary folder", error))?;
     let git = |arguments: &[&str]| git(folder.path(), arguments);
     git(&["init", "--quiet"])?;
-    git(&["fetch", "--quiet", "--depth=1", "--", url, reference.unwrap_or("HEAD")])?;
-    let revision = git(&["rev-parse", "FETCH_HEAD^{commit}"])?.trim().to_owned();
+    git(&[
+        "fetch",
+        "--quiet",
+        "--depth=1",
+        "--",
+        url,
+        reference.unwrap_or("HEAD"),
+    ])?;
+    let revision = git(&["rev-parse", "FETCH_HEAD^{commit}"])?
+        .trim()
+        .to_owned();
     let config = match config {
         true => git(&["show", "FETCH_HEAD:.circleci/config.yml"])?,
         false => String::new(),
@@ -42,8 +52,11 @@ fn git(folder: &Path, arguments: &[&str]) -> Result<String, Failure> {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    Err(Failure::new(code::NOT_FOUND, format!("git {} failed: {}", arguments[0], said.trim()))
-        .advise("Check --git and --ref, and that this host may read the repository."))
+    Err(Failure::new(
+        code::NOT_FOUND,
+        format!("git {} failed: {}", arguments[0], said.trim()),
+    )
+    .advise("Check --git and --ref, and that this host may read the repository."))
 }
 
 /// `acme/shop` for `git@example.com:acme/shop.git` and `https://example.com/acme/shop`.
@@ -51,7 +64,10 @@ pub fn project_name(url: &str) -> String {
     let path = url.trim_end_matches('/').trim_end_matches(".git");
     let mut parts = path.rsplit(['/', ':']);
     let name = parts.next().unwrap_or("project");
-    match parts.next().filter(|owner| !owner.is_empty() && !owner.contains('@')) {
+    match parts
+        .next()
+        .filter(|owner| !owner.is_empty() && !owner.contains('@'))
+    {
         Some(owner) => format!("{owner}/{name}"),
         None => name.to_owned(),
     }
@@ -63,7 +79,11 @@ mod tests {
 
     #[test]
     fn a_project_is_named_like_its_repository() {
-        for url in ["git@example.com:acme/shop.git", "https://example.com/acme/shop", "/srv/acme/shop.git/"] {
+        for url in [
+            "git@example.com:acme/shop.git",
+            "https://example.com/acme/shop",
+            "/srv/acme/shop.git/",
+        ] {
             assert_eq!(project_name(url), "acme/shop", "{url}");
         }
         assert_eq!(project_name("shop"), "shop");

@@ -110,9 +110,16 @@ pub async fn run(args: RunArgs) -> Result<ExitCode, Failure> {
 impl RunArgs {
     fn request(&self) -> Result<SubmitPipeline, Failure> {
         let folder = project::folder(&self.path)?;
-        let path = self.config.clone().unwrap_or_else(|| self.path.join(".circleci/config.yml"));
+        let path = self
+            .config
+            .clone()
+            .unwrap_or_else(|| self.path.join(".circleci/config.yml"));
         let facts = project::Facts::of(&folder);
-        let branch = if self.tag.is_some() { None } else { self.branch.clone().or(facts.branch) };
+        let branch = if self.tag.is_some() {
+            None
+        } else {
+            self.branch.clone().or(facts.branch)
+        };
         Ok(SubmitPipeline {
             config: read_config(&path)?,
             config_name: Some(path.display().to_string()),
@@ -157,8 +164,15 @@ impl RunArgs {
         let compiled = outrider_config::compile(&source, &options).map_err(|diagnostics| {
             let count = diagnostics.len();
             let text = diagnostics.render(&source, color);
-            let things = if count == 1 { "1 problem".to_owned() } else { format!("{count} problems") };
-            Failure::new(code::INVALID_CONFIG, format!("{} has {things}\n{text}", source.name))
+            let things = if count == 1 {
+                "1 problem".to_owned()
+            } else {
+                format!("{count} problems")
+            };
+            Failure::new(
+                code::INVALID_CONFIG,
+                format!("{} has {things}\n{text}", source.name),
+            )
         })?;
         if !compiled.warnings.is_empty() {
             eprintln!("{}", compiled.warnings.render(&source, color));
@@ -186,7 +200,9 @@ impl RunArgs {
 }
 
 fn class() -> Result<ClassName, Failure> {
-    CLASS.parse().map_err(|error: outrider_model::InvalidClassName| Failure::internal("name a class", error))
+    CLASS
+        .parse()
+        .map_err(|error: outrider_model::InvalidClassName| Failure::internal("name a class", error))
 }
 
 /// Nobody is surprised by a job that was written for a container and runs on the host.
@@ -199,7 +215,10 @@ fn check_images(plan: &Plan, on_host: bool) -> Result<(), Failure> {
     match with_image.into_iter().next() {
         Some((job, image)) if !on_host => Err(Failure::new(
             code::BAD_SETTINGS,
-            format!("job \"{}\" wants the docker image {}", job.name, image.image),
+            format!(
+                "job \"{}\" wants the docker image {}",
+                job.name, image.image
+            ),
         )
         .advise(
             "This version runs jobs as processes. Say --executor process to run it on this host, \
@@ -248,7 +267,14 @@ impl Platform {
         };
         let runner = local_runner::start(settings, runner_shutdown.clone())?;
         runners.spawn(watch_runner(runner, fail));
-        Ok(Self { client, server: tasks, runners, failed, shutdown, runner_shutdown })
+        Ok(Self {
+            client,
+            server: tasks,
+            runners,
+            failed,
+            shutdown,
+            runner_shutdown,
+        })
     }
 
     /// The first interrupt cancels the pipeline, so that it ends in order; the second one returns.
@@ -280,12 +306,18 @@ impl Platform {
     /// Ends the runner, then the server. Nothing is left running.
     async fn end(self) -> Result<(), Failure> {
         self.runner_shutdown.drain();
-        if tokio::time::timeout(Duration::from_millis(200), self.runners.ended()).await.is_err() {
+        if tokio::time::timeout(Duration::from_millis(200), self.runners.ended())
+            .await
+            .is_err()
+        {
             self.runner_shutdown.stop();
             let _ = tokio::time::timeout(END_TIMEOUT, self.runners.ended()).await;
         }
         self.shutdown.drain();
-        if tokio::time::timeout(END_TIMEOUT, self.server.ended()).await.is_err() {
+        if tokio::time::timeout(END_TIMEOUT, self.server.ended())
+            .await
+            .is_err()
+        {
             self.shutdown.stop();
         }
         Ok(())
@@ -305,7 +337,10 @@ fn settings(data: &Path) -> Result<ServerSettings, Failure> {
         log_directory: data.join("logs"),
         tls: None,
         behind_tls_proxy: false,
-        timings: Timings { drain: Duration::from_secs(2), ..Timings::default() },
+        timings: Timings {
+            drain: Duration::from_secs(2),
+            ..Timings::default()
+        },
         default_class: class()?,
         every_job_in: Some(class()?),
         webhook: None,
@@ -313,11 +348,18 @@ fn settings(data: &Path) -> Result<ServerSettings, Failure> {
 }
 
 async fn admin_client(core: &Core, url: String) -> Result<Client, Failure> {
-    let request = CreateToken { scope: TokenScope::Admin {}, nickname: "you".to_owned() };
+    let request = CreateToken {
+        scope: TokenScope::Admin {},
+        nickname: "you".to_owned(),
+    };
     let created = core.create_token(&request).await;
     let created = created.map_err(|error| Failure::internal("make a token", error))?;
     let token = Token::presented(created.token);
-    Ok(Client::new(&ClientSettings { url, token, ca_certificates: None })?)
+    Ok(Client::new(&ClientSettings {
+        url,
+        token,
+        ca_certificates: None,
+    })?)
 }
 
 /// Where a run keeps its data: a folder that goes away, unless it is to be kept.
@@ -328,7 +370,10 @@ enum DataFolder {
 
 impl DataFolder {
     fn new(keep: bool) -> Result<Self, Failure> {
-        let wrong = |error| Failure::cannot_write("a temporary folder", error).advise("Set TMPDIR to a folder with room.");
+        let wrong = |error| {
+            Failure::cannot_write("a temporary folder", error)
+                .advise("Set TMPDIR to a folder with room.")
+        };
         if !keep {
             let folder = tempfile::Builder::new().prefix("outrider-").tempdir();
             return folder.map(Self::Temporary).map_err(wrong);
@@ -336,7 +381,9 @@ impl DataFolder {
         let runs = crate::paths::kept_runs()?;
         crate::paths::private_directory(&runs)?;
         let folder = tempfile::Builder::new().prefix("run-").tempdir_in(runs);
-        folder.map(|folder| Self::Kept(folder.keep())).map_err(wrong)
+        folder
+            .map(|folder| Self::Kept(folder.keep()))
+            .map_err(wrong)
     }
 
     fn path(&self) -> &Path {

@@ -48,7 +48,14 @@ impl Observer {
     /// An observer that has seen nothing yet.
     pub fn new(client: Client, pipeline: PipelineId, verbosity: Verbosity) -> Self {
         let screen = Screen::new(verbosity == Verbosity::Json);
-        Self { client, pipeline, verbosity, screen, seen: 0, failure: None }
+        Self {
+            client,
+            pipeline,
+            verbosity,
+            screen,
+            seen: 0,
+            failure: None,
+        }
     }
 
     /// Follows it to its end. The exit code is 0 if it passed, else that of the first thing that
@@ -57,7 +64,10 @@ impl Observer {
         let detail = self.client.pipeline(self.pipeline).await?;
         let jobs = detail.workflows.iter().flat_map(|workflow| {
             let many = detail.workflows.len() > 1;
-            workflow.jobs.iter().map(move |job| JobLine::new(job, many.then_some(&workflow.name)))
+            workflow
+                .jobs
+                .iter()
+                .map(move |job| JobLine::new(job, many.then_some(&workflow.name)))
         });
         self.screen.start(&detail.pipeline, jobs.collect());
         let mut tries = 0;
@@ -115,9 +125,16 @@ impl Observer {
         Ok(None)
     }
 
-    async fn task_changed(&mut self, job: JobId, task: TaskId, event: &PipelineEvent) -> Result<(), Failure> {
+    async fn task_changed(
+        &mut self,
+        job: JobId,
+        task: TaskId,
+        event: &PipelineEvent,
+    ) -> Result<(), Failure> {
         self.screen.task_changed(job, task, event);
-        let Some(outcome) = event.status.outcome() else { return Ok(()) };
+        let Some(outcome) = event.status.outcome() else {
+            return Ok(());
+        };
         let failed = !matches!(outcome, Outcome::Passed | Outcome::NotRun);
         if !failed && self.verbosity != Verbosity::All {
             return Ok(());
@@ -135,7 +152,10 @@ impl Observer {
         let job = self.screen.task_name(task.task.job, task.task.index);
         if let Some(attempt) = task.attempts.last() {
             for step in &attempt.steps {
-                let failed = step.ended.as_ref().is_none_or(|end| end.outcome != Outcome::Passed);
+                let failed = step
+                    .ended
+                    .as_ref()
+                    .is_none_or(|end| end.outcome != Outcome::Passed);
                 if failed || self.verbosity == Verbosity::All {
                     let output = self.output(task.task.id, attempt, step).await?;
                     self.screen.step_output(&job, step, &output);
@@ -149,14 +169,25 @@ impl Observer {
     }
 
     /// What one step wrote.
-    async fn output(&self, task: TaskId, attempt: &Attempt, step: &StepReport) -> Result<Vec<u8>, Failure> {
+    async fn output(
+        &self,
+        task: TaskId,
+        attempt: &Attempt,
+        step: &StepReport,
+    ) -> Result<Vec<u8>, Failure> {
         let mut output = Vec::new();
         for (number, span) in attempt.spans.iter().enumerate() {
             if span.step != step.index {
                 continue;
             }
-            let end = attempt.spans.get(number + 1).map_or(attempt.log_length, |next| next.offset);
-            let query = LogQuery { attempt: Some(attempt.id), offset: Some(span.offset) };
+            let end = attempt
+                .spans
+                .get(number + 1)
+                .map_or(attempt.log_length, |next| next.offset);
+            let query = LogQuery {
+                attempt: Some(attempt.id),
+                offset: Some(span.offset),
+            };
             let mut response = self.client.log(task, &query).await?;
             let mut left = usize::try_from(end - span.offset).unwrap_or(usize::MAX);
             while left > 0 {
@@ -173,8 +204,14 @@ impl Observer {
     }
 
     async fn finish(mut self, outcome: Outcome) -> Result<ExitCode, Failure> {
-        let Pipeline { created_at, finished_at, .. } = self.client.pipeline(self.pipeline).await?.pipeline;
-        let took = finished_at.map(|end| end.since(created_at)).unwrap_or_default();
+        let Pipeline {
+            created_at,
+            finished_at,
+            ..
+        } = self.client.pipeline(self.pipeline).await?.pipeline;
+        let took = finished_at
+            .map(|end| end.since(created_at))
+            .unwrap_or_default();
         let code = match outcome {
             Outcome::Passed => 0,
             _ => self.failure.unwrap_or_else(|| exit_code(outcome, None)),
@@ -185,14 +222,19 @@ impl Observer {
 }
 
 fn reason(task: &TaskDetail) -> Option<&EndReason> {
-    task.attempts.last().and_then(|attempt| attempt.reason.as_ref())
+    task.attempts
+        .last()
+        .and_then(|attempt| attempt.reason.as_ref())
 }
 
 /// A failed step's own code; else one that says what kind of end it was.
 fn exit_code(outcome: Outcome, reason: Option<&EndReason>) -> u8 {
     match (outcome, reason) {
         (Outcome::Failed, Some(EndReason::StepFailed { exit, .. })) => {
-            u8::try_from(exit.shell_code()).ok().filter(|code| *code != 0).unwrap_or(code::FAILED)
+            u8::try_from(exit.shell_code())
+                .ok()
+                .filter(|code| *code != 0)
+                .unwrap_or(code::FAILED)
         }
         (Outcome::Canceled, _) => code::CANCELED,
         (Outcome::TimedOut, _) => code::TIMED_OUT,

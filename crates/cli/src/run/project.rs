@@ -20,7 +20,10 @@ impl Facts {
     pub fn of(folder: &Path) -> Self {
         let remote = git(folder, &["remote", "get-url", "origin"]);
         Self {
-            project: remote.map_or_else(|| folder_name(folder), |url| crate::pipeline::project_name(&url)),
+            project: remote.map_or_else(
+                || folder_name(folder),
+                |url| crate::pipeline::project_name(&url),
+            ),
             branch: git(folder, &["symbolic-ref", "--quiet", "--short", "HEAD"]),
             revision: git(folder, &["rev-parse", "--verify", "--quiet", "HEAD"]),
         }
@@ -43,35 +46,57 @@ fn git(folder: &Path, arguments: &[&str]) -> Option<String> {
 /// The folder of a project, as an absolute path.
 pub fn folder(path: &Path) -> Result<PathBuf, Failure> {
     let folder = path.canonicalize().map_err(|error| {
-        Failure::new(code::NOT_FOUND, format!("cannot use {}: {error}", path.display()))
-            .advise("Name the folder of a project: one with a .circleci/config.yml.")
+        Failure::new(
+            code::NOT_FOUND,
+            format!("cannot use {}: {error}", path.display()),
+        )
+        .advise("Name the folder of a project: one with a .circleci/config.yml.")
     })?;
     if folder.is_dir() {
         return Ok(folder);
     }
-    Err(Failure::new(code::NOT_FOUND, format!("{} is not a folder", path.display()))
-        .advise("Name the folder, and the config with --config."))
+    Err(Failure::new(
+        code::NOT_FOUND,
+        format!("{} is not a folder", path.display()),
+    )
+    .advise("Name the folder, and the config with --config."))
 }
 
 /// What a folder is called.
 pub fn folder_name(path: &Path) -> String {
     let whole = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let name = whole.file_name().map(|name| name.to_string_lossy().into_owned());
-    let plain = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' };
-    name.filter(|name| !name.is_empty())
-        .map_or_else(|| "project".to_owned(), |name| name.chars().map(plain).collect())
+    let name = whole
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned());
+    let plain = |c: char| {
+        if c.is_alphanumeric() || "-_.".contains(c) {
+            c
+        } else {
+            '-'
+        }
+    };
+    name.filter(|name| !name.is_empty()).map_or_else(
+        || "project".to_owned(),
+        |name| name.chars().map(plain).collect(),
+    )
 }
 
 /// A config as text.
 pub fn read_config(path: &Path) -> Result<String, Failure> {
     let bytes = std::fs::read(path).map_err(|error| {
-        Failure::new(code::NOT_FOUND, format!("cannot read {}: {error}", path.display()))
-            .advise("Name the config with --config, or go to a folder that has a .circleci/config.yml.")
+        Failure::new(
+            code::NOT_FOUND,
+            format!("cannot read {}: {error}", path.display()),
+        )
+        .advise("Name the config with --config, or go to a folder that has a .circleci/config.yml.")
     })?;
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
-        Failure::new(code::INVALID_CONFIG, format!("{} is not UTF-8 text: byte {at} is wrong", path.display()))
-            .advise("Save it as UTF-8.")
+        Failure::new(
+            code::INVALID_CONFIG,
+            format!("{} is not UTF-8 text: byte {at} is wrong", path.display()),
+        )
+        .advise("Save it as UTF-8.")
     })
 }
 
@@ -79,9 +104,15 @@ pub fn read_config(path: &Path) -> Result<String, Failure> {
 /// value are taken off.
 pub fn read_env_file(path: &Path) -> Result<Vec<(String, String)>, Failure> {
     let text = std::fs::read_to_string(path).map_err(|error| {
-        Failure::new(code::NOT_FOUND, format!("cannot read {}: {error}", path.display()))
+        Failure::new(
+            code::NOT_FOUND,
+            format!("cannot read {}: {error}", path.display()),
+        )
     })?;
-    let lines = text.lines().enumerate().map(|(number, line)| (number + 1, line.trim()));
+    let lines = text
+        .lines()
+        .enumerate()
+        .map(|(number, line)| (number + 1, line.trim()));
     lines
         .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
         .map(|(number, line)| {
@@ -115,12 +146,22 @@ mod tests {
     fn reads_env_files_as_people_write_them() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(".env");
-        std::fs::write(&path, "# a comment\nA=1\n\nexport B = \"two words\"\nC='x=y'\nD=\n").unwrap();
+        std::fs::write(
+            &path,
+            "# a comment\nA=1\n\nexport B = \"two words\"\nC='x=y'\nD=\n",
+        )
+        .unwrap();
         let read = read_env_file(&path).unwrap();
         let expected = [("A", "1"), ("B", "two words"), ("C", "x=y"), ("D", "")];
-        assert_eq!(read, expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
+        assert_eq!(
+            read,
+            expected.map(|(key, value)| (key.to_owned(), value.to_owned()))
+        );
         std::fs::write(&path, "A=1\nS3CRET\n").unwrap();
         let failure = format!("{:?}", read_env_file(&path).unwrap_err());
-        assert!(failure.contains(":2:") && !failure.contains("S3CRET"), "{failure}");
+        assert!(
+            failure.contains(":2:") && !failure.contains("S3CRET"),
+            "{failure}"
+        );
     }
 }

@@ -30,11 +30,18 @@ impl JobLine {
     pub fn new(job: &Job, workflow: Option<&String>) -> Self {
         Self {
             id: job.id,
-            name: workflow.map_or_else(|| job.name.clone(), |workflow| format!("{workflow}/{}", job.name)),
+            name: workflow.map_or_else(
+                || job.name.clone(),
+                |workflow| format!("{workflow}/{}", job.name),
+            ),
             parallelism: job.parallelism,
             tasks_finished: 0,
             // What happened before the first event is in the events too.
-            status: if job.requires.is_empty() { Status::Queued } else { Status::Blocked },
+            status: if job.requires.is_empty() {
+                Status::Queued
+            } else {
+                Status::Blocked
+            },
             started_at: None,
             finished_at: None,
         }
@@ -47,14 +54,20 @@ impl JobLine {
             many => format!("  {}/{many} tasks", self.tasks_finished),
         };
         let sign = show::sign(self.status);
-        let line = format!("{sign} {:<width$}  {:<9} {time:>7}{tasks}", self.name, self.status);
+        let line = format!(
+            "{sign} {:<width$}  {:<9} {time:>7}{tasks}",
+            self.name, self.status
+        );
         line.trim_end().to_owned()
     }
 }
 
 /// Where it is shown.
 enum Kind {
-    Terminal { all: MultiProgress, lines: Vec<ProgressBar> },
+    Terminal {
+        all: MultiProgress,
+        lines: Vec<ProgressBar>,
+    },
     Plain,
     Json,
 }
@@ -79,12 +92,21 @@ impl Screen {
             },
             (false, false) => Kind::Plain,
         };
-        Self { kind, jobs: Vec::new(), width: 0, color: terminal && !json }
+        Self {
+            kind,
+            jobs: Vec::new(),
+            width: 0,
+            color: terminal && !json,
+        }
     }
 
     /// A pipeline begins.
     pub fn start(&mut self, pipeline: &Pipeline, jobs: Vec<JobLine>) {
-        self.width = jobs.iter().map(|job| job.name.chars().count()).max().unwrap_or(0);
+        self.width = jobs
+            .iter()
+            .map(|job| job.name.chars().count())
+            .max()
+            .unwrap_or(0);
         self.jobs = jobs;
         match &mut self.kind {
             Kind::Json => line(&json!({
@@ -109,11 +131,17 @@ impl Screen {
 
     /// Draws running times anew.
     pub fn tick(&mut self) {
-        let Kind::Terminal { lines, .. } = &self.kind else { return };
+        let Kind::Terminal { lines, .. } = &self.kind else {
+            return;
+        };
         let now = SystemClock.now();
         for (job, line) in self.jobs.iter().zip(lines) {
             let text = job.text(self.width, now);
-            line.set_message(if self.color { paint(job.status, &text) } else { text });
+            line.set_message(if self.color {
+                paint(job.status, &text)
+            } else {
+                text
+            });
             line.tick();
         }
     }
@@ -121,7 +149,9 @@ impl Screen {
     /// A job changed its status.
     pub fn job_changed(&mut self, id: JobId, event: &PipelineEvent) {
         let width = self.width;
-        let Some(job) = self.jobs.iter_mut().find(|job| job.id == id) else { return };
+        let Some(job) = self.jobs.iter_mut().find(|job| job.id == id) else {
+            return;
+        };
         job.status = event.status;
         match event.status {
             Status::Running => job.started_at = job.started_at.or(Some(event.at)),
@@ -139,7 +169,9 @@ impl Screen {
 
     /// A task of a job changed its status.
     pub fn task_changed(&mut self, id: JobId, task: TaskId, event: &PipelineEvent) {
-        let Some(job) = self.jobs.iter_mut().find(|job| job.id == id) else { return };
+        let Some(job) = self.jobs.iter_mut().find(|job| job.id == id) else {
+            return;
+        };
         if event.status.outcome().is_some() {
             job.tasks_finished += 1;
         }
@@ -153,7 +185,9 @@ impl Screen {
     /// A task in people's words: `test`, or `test 2/4`.
     pub fn task_name(&self, id: JobId, index: u32) -> String {
         match self.jobs.iter().find(|job| job.id == id) {
-            Some(job) if job.parallelism > 1 => format!("{} {}/{}", job.name, index + 1, job.parallelism),
+            Some(job) if job.parallelism > 1 => {
+                format!("{} {}/{}", job.name, index + 1, job.parallelism)
+            }
             Some(job) => job.name.clone(),
             None => id.to_string(),
         }
@@ -183,7 +217,9 @@ impl Screen {
         if matches!(self.kind, Kind::Json) {
             let text = reason.to_string();
             let advice = reason.advice();
-            return line(&json!({ "event": "reason", "task": task, "reason": text, "advice": advice }));
+            return line(
+                &json!({ "event": "reason", "task": task, "reason": text, "advice": advice }),
+            );
         }
         self.print(|out| writeln!(out, "── {task}: {reason}\n   {}", reason.advice()));
     }
@@ -200,8 +236,19 @@ impl Screen {
         if let Kind::Terminal { lines, .. } = &self.kind {
             lines.iter().for_each(ProgressBar::abandon);
         }
-        let text = format!("{} pipeline {status} in {}", show::sign(status), show::time(took));
-        println!("{}", if self.color { paint(status, &text) } else { text });
+        let text = format!(
+            "{} pipeline {status} in {}",
+            show::sign(status),
+            show::time(took)
+        );
+        println!(
+            "{}",
+            if self.color {
+                paint(status, &text)
+            } else {
+                text
+            }
+        );
     }
 
     /// Prints above the lines that are redrawn.
@@ -224,7 +271,9 @@ fn line(value: &serde_json::Value) {
 }
 
 fn how_it_ended(step: &StepReport) -> String {
-    let Some(end) = &step.ended else { return String::new() };
+    let Some(end) = &step.ended else {
+        return String::new();
+    };
     let how = match end.exit {
         Some(Exit::Code(0)) | None => end.outcome.to_string(),
         Some(Exit::Code(code)) => format!("exit {code}"),

@@ -127,7 +127,10 @@ impl Core {
             return Ok(None);
         }
         tracing::warn!(%task, %attempt, "the log is not what the runner hashed: it is sent again");
-        Ok(Some(self.store.log_reset(task, lease).await?))
+        Ok(Some(match self.store.log_reset(task, lease).await? {
+            ReportAnswer::Accepted { .. } => ReportAnswer::LogMismatch {},
+            refusal => refusal,
+        }))
     }
 
     async fn position(

@@ -38,7 +38,11 @@ impl Core {
             (!compiled.warnings.is_empty()).then(|| compiled.warnings.render(&source, false));
         let mut plan = compiled.plan;
         if let Some(class) = &self.settings.every_job_in {
-            for job in plan.workflows.iter_mut().flat_map(|workflow| &mut workflow.jobs) {
+            for job in plan
+                .workflows
+                .iter_mut()
+                .flat_map(|workflow| &mut workflow.jobs)
+            {
                 job.class = class.clone();
             }
         }

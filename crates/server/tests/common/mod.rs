@@ -1,0 +1,160 @@
+//! A server on a free port, with its store in a folder that goes away.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use outrider_api::client::{Client, ClientSettings};
+use outrider_api::pipelines::{SubmitPipeline, SubmittedPipeline};
+use outrider_api::runner::{ClaimRequest, RunnerIdentity};
+use outrider_api::tokens::{CreateToken, TokenScope};
+use outrider_model::claim::ClaimedTask;
+use outrider_model::report::{Finished, LogHash, Report};
+use outrider_model::secret::Token;
+use outrider_model::{Outcome, Random, RunnerId};
+use outrider_server::{Parts, Server, ServerSettings, Timings};
+use outrider_service::{Clock, OsRandom, Shutdown, SystemClock, Tasks};
+use outrider_store::sqlite::{SqliteOptions, SqliteStore};
+
+pub struct World {
+    pub admin: Client,
+    pub runner: Client,
+    pub url: String,
+    pub shutdown: Shutdown,
+    pub tasks: Tasks,
+    pub id: RunnerId,
+    _data: tempfile::TempDir,
+}
+
+pub const CONFIG: &str = "
+version: 2.1
+jobs:
+  build:
+    machine: true
+    resource_class: acme/linux
+    steps:
+      - run: echo hello
+";
+
+impl World {
+    pub async fn start() -> Self {
+        Self::start_with(Timings {
+            startup_grace: Duration::ZERO,
+            ..Timings::default()
+        })
+        .await
+    }
+
+    pub async fn start_with(timings: Timings) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let random: Arc<dyn Random> = Arc::new(OsRandom::new());
+        let store =
+            SqliteStore::open(data.path(), SqliteOptions::new(Arc::clone(&random))).unwrap();
+        let clock = Arc::new(SystemClock);
+        let parts = Parts {
+            store: Arc::new(store),
+            clock,
+            random: Arc::clone(&random),
+            crash: None,
+        };
+        let settings = ServerSettings {
+            listen: ([127, 0, 0, 1], 0).into(),
+            log_directory: data.path().join("logs"),
+            tls: None,
+            behind_tls_proxy: false,
+            timings,
+            default_class: "acme/default".parse().unwrap(),
+            every_job_in: None,
+            webhook: None,
+        };
+        let shutdown = Shutdown::new();
+        let server = Server::bind(parts, settings, shutdown.clone())
+            .await
+            .unwrap();
+        let token = Token::generate("admin", random.as_ref());
+        server.core().adopt_admin_token(&token).await.unwrap();
+        let url = server.url();
+        let tasks = Tasks::new();
+        tasks.spawn(server.run());
+        let admin = client(&url, token);
+        let scope = TokenScope::Class {
+            class: "acme/linux".parse().unwrap(),
+        };
+        let request = CreateToken {
+            scope,
+            nickname: String::new(),
+        };
+        let token = Token::presented(admin.create_token(&request).await.unwrap().token);
+        let runner = client(&url, token);
+        let id = RunnerId::new(SystemClock.now(), random.as_ref());
+        Self {
+            admin,
+            runner,
+            url,
+            shutdown,
+            tasks,
+            id,
+            _data: data,
+        }
+    }
+
+    pub async fn submit(&self, config: &str) -> SubmittedPipeline {
+        self.admin
+            .submit_pipeline(&submission(config), None)
+            .await
+            .unwrap()
+    }
+
+    pub fn claim_request(&self, wait_ms: u64) -> ClaimRequest {
+        let runner = RunnerIdentity {
+            id: self.id,
+            name: "box".to_owned(),
+            hostname: "box.example".to_owned(),
+            version: "1".to_owned(),
+            slots: 2,
+        };
+        ClaimRequest {
+            runner,
+            slots: 2,
+            wait_ms,
+        }
+    }
+
+    pub async fn claim_one(&self) -> ClaimedTask {
+        let mut claimed = self
+            .runner
+            .claim(&self.claim_request(10_000))
+            .await
+            .unwrap();
+        assert_eq!(claimed.tasks.len(), 1);
+        claimed.tasks.remove(0)
+    }
+}
+
+pub fn submission(config: &str) -> SubmitPipeline {
+    SubmitPipeline {
+        config: config.to_owned(),
+        project: "acme/shop".to_owned(),
+        ..SubmitPipeline::default()
+    }
+}
+
+pub fn client(url: &str, token: Token) -> Client {
+    Client::new(&ClientSettings {
+        url: url.to_owned(),
+        token,
+        ca_certificates: None,
+    })
+    .unwrap()
+}
+
+pub fn passed(task: &ClaimedTask, log: &[u8]) -> Report {
+    Report {
+        finished: Some(Finished {
+            outcome: Outcome::Passed,
+            reason: None,
+            log_length: log.len() as u64,
+            log_hash: LogHash(*blake3::hash(log).as_bytes()),
+        }),
+        ..Report::empty(task.task, task.lease)
+    }
+}
