@@ -1,5 +1,33 @@
 //! The agent: claims tasks, runs them, and reports what happened.
+//!
+//! [`Runner::run`] ties the parts together, each in a module of its own:
+//!
+//! - [`claim`]: asks for work; [`heartbeat`]: keeps leases, hears of cancellations;
+//! - [`driver`]: what a task does next, pure; [`attempt`]: does it, with an executor;
+//! - [`deliver`]: takes everything that happens to the disk and to the server, by way of
+//!   [`log`] (output) and [`spool`] (the files that outlive the process);
+//! - [`recover`]: goes on with what an earlier process left;
+//! - [`env`], [`shell`], [`checkout`]: what steps find.
 
+mod attempt;
+mod backoff;
+mod checkout;
+mod claim;
+mod deliver;
+mod driver;
+pub mod env;
+mod error;
+mod heartbeat;
+mod log;
+mod recover;
+mod runner;
 pub mod server_api;
+mod settings;
+mod shell;
+mod slots;
+mod spool;
 
+pub use error::RunnerError;
+pub use runner::Runner;
 pub use server_api::ServerApi;
+pub use settings::RunnerSettings;

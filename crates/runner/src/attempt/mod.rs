@@ -1,0 +1,271 @@
+//! Runs one task: does what the [`driver`](crate::driver) wants done, and tells it what happened.
+
+mod output;
+mod perform;
+mod step;
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use outrider_executor::{Environment, Executor, ExecutorError, Fault, PrepareRequest};
+use outrider_model::Outcome;
+use outrider_model::claim::ClaimedTask;
+use outrider_model::reason::EndReason;
+use outrider_model::report::Usage;
+use outrider_service::Clock;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::RunnerSettings;
+use crate::backoff::chain;
+use crate::deliver::{Control, Delivery};
+use crate::driver::{Event, Failure, Limits, Rule, State, Verdict};
+use crate::slots::Slot;
+use crate::spool::Entry;
+use step::RunningStep;
+pub use step::StepContext;
+
+/// What all tasks of a runner share.
+pub struct Workshop {
+    /// What the owner decided.
+    pub settings: RunnerSettings,
+    /// Runs steps.
+    pub executor: Arc<dyn Executor>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// The shell of steps that name none.
+    pub shell: Vec<String>,
+}
+
+/// One task while it runs.
+pub struct Attempt {
+    workshop: Arc<Workshop>,
+    task: Arc<ClaimedTask>,
+    delivery: Arc<Delivery>,
+    control: UnboundedReceiver<Control>,
+    /// Freed when it is dropped.
+    _slot: Slot,
+    slot: usize,
+    /// What is going on now.
+    work: FuturesUnordered<BoxFuture<'static, Happened>>,
+    environment: Option<Arc<dyn Environment>>,
+    variables: Arc<BTreeMap<String, String>>,
+    /// Ends what the runner itself does in a step's place.
+    stop: CancellationToken,
+    steps: BTreeMap<u32, RunningStep>,
+    any_started: bool,
+    deadline: Option<Instant>,
+}
+
+/// Something that was going on has come to its end.
+enum Happened {
+    Prepared(Result<Arc<dyn Environment>, ExecutorError>),
+    StepEnded {
+        step: u32,
+        event: Event,
+        usage: Option<Usage>,
+    },
+    Other(Event),
+}
+
+impl Attempt {
+    /// A claimed task.
+    pub fn new(
+        workshop: Arc<Workshop>,
+        task: ClaimedTask,
+        delivery: Arc<Delivery>,
+        control: UnboundedReceiver<Control>,
+        slot: Slot,
+    ) -> Self {
+        Self {
+            workshop,
+            task: Arc::new(task),
+            delivery,
+            control,
+            slot: slot.index(),
+            _slot: slot,
+            work: FuturesUnordered::new(),
+            environment: None,
+            variables: Arc::default(),
+            stop: CancellationToken::new(),
+            steps: BTreeMap::new(),
+            any_started: false,
+            deadline: None,
+        }
+    }
+
+    /// Runs it to its end. Tells whether the task is to be given back to the queue.
+    pub async fn run(mut self) -> bool {
+        let verdict = match AssertUnwindSafe(self.drive()).catch_unwind().await {
+            Ok(verdict) => verdict,
+            Err(_) => self.after_panic().await,
+        };
+        match verdict {
+            Verdict::Report { outcome, reason } => {
+                self.delivery.finish(outcome, reason);
+                false
+            }
+            Verdict::Forget => {
+                self.delivery.abandon();
+                false
+            }
+            Verdict::GiveBack => true,
+        }
+    }
+
+    async fn drive(&mut self) -> Verdict {
+        let rules = self
+            .task
+            .payload
+            .spec
+            .steps
+            .iter()
+            .map(Rule::from)
+            .collect();
+        let settings = &self.workshop.settings;
+        let limits = Limits {
+            runner: settings.name.clone(),
+            max_run_time: settings.max_run_time,
+        };
+        let mut state = State::new(rules, limits);
+        self.prepare();
+        loop {
+            let event = self.next_event(&state).await;
+            let (next, effects) = state.step(event);
+            state = next;
+            for effect in effects {
+                if let Some(verdict) = self.perform(effect).await {
+                    return verdict;
+                }
+            }
+        }
+    }
+
+    fn prepare(&self) {
+        let executor = Arc::clone(&self.workshop.executor);
+        let request = PrepareRequest {
+            attempt: self.task.attempt,
+            slot: self.slot,
+            kind: self.task.payload.spec.environment_kind.clone(),
+            working_directory: self.task.payload.spec.working_directory.clone(),
+        };
+        let preparing = async move { Happened::Prepared(executor.prepare(request).await) };
+        self.work.push(preparing.boxed());
+    }
+
+    async fn next_event(&mut self, state: &State) -> Event {
+        loop {
+            let wake = self.wake(state);
+            let asleep = async {
+                match wake {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                Some(control) = self.control.recv() => return match control {
+                    Control::Cancel => Event::Cancel,
+                    Control::LeaseLost => Event::LeaseLost,
+                    Control::StopRunner => Event::StopRunner,
+                },
+                Some(happened) = self.work.next() => return self.note(happened),
+                () = asleep => {
+                    if let Some(event) = self.overdue(state) {
+                        return event;
+                    }
+                }
+            }
+        }
+    }
+
+    /// When to look again whether something takes too long.
+    fn wake(&self, state: &State) -> Option<Instant> {
+        let quiet = state
+            .watched()
+            .and_then(|(step, limit)| self.quiet_at(step, limit));
+        let deadline = self.deadline.filter(|_| state.is_running());
+        [quiet, deadline].into_iter().flatten().min()
+    }
+
+    /// Until when a step may be silent, as it looks now.
+    fn quiet_at(&self, step: u32, limit: Duration) -> Option<Instant> {
+        Some(self.steps.get(&step)?.activity.last() + limit)
+    }
+
+    fn overdue(&self, state: &State) -> Option<Event> {
+        let now = Instant::now();
+        if state.is_running() && self.deadline.is_some_and(|deadline| deadline <= now) {
+            return Some(Event::TooLong);
+        }
+        let (step, limit) = state.watched()?;
+        (self.quiet_at(step, limit)? <= now).then_some(Event::Quiet { step })
+    }
+
+    /// Keeps what the driver need not know.
+    fn note(&mut self, happened: Happened) -> Event {
+        match happened {
+            Happened::Other(event) => event,
+            Happened::StepEnded { step, event, usage } => {
+                if let Some(running) = self.steps.get_mut(&step) {
+                    running.exited(&event, usage);
+                }
+                event
+            }
+            Happened::Prepared(Ok(environment)) => {
+                self.delivery.keep(&Entry::Prepared(environment.handle()));
+                let settings = &self.workshop.settings;
+                let variables = crate::env::of_task(settings, &self.task, &*environment);
+                self.variables = Arc::new(variables);
+                let made = make_shell_env(&*environment);
+                self.environment = Some(environment);
+                if let Err(error) = made {
+                    let attempt = self.task.attempt;
+                    tracing::warn!(%attempt, "cannot make the file for BASH_ENV: {error}");
+                }
+                Event::Prepared
+            }
+            Happened::Prepared(Err(error)) => Event::NotPrepared(failure(&error)),
+        }
+    }
+
+    /// An error in this program must not leave a task that never ends, nor its processes.
+    async fn after_panic(&mut self) -> Verdict {
+        let attempt = self.task.attempt;
+        tracing::error!(%attempt, "the task's driver has crashed; its processes are being ended");
+        if let Some(environment) = self.environment.take()
+            && let Err(error) = environment.cleanup().await
+        {
+            tracing::error!(%attempt, "cannot clean up: {}", chain(&error));
+        }
+        let message = "the runner's task driver crashed; see its log".to_owned();
+        let reason = Some(EndReason::Infrastructure { message });
+        Verdict::Report {
+            outcome: Outcome::Lost,
+            reason,
+        }
+    }
+}
+
+/// The file that carries exports from step to step: there, and empty.
+fn make_shell_env(environment: &dyn Environment) -> std::io::Result<()> {
+    let path = environment.directory().join(crate::env::SHELL_ENV);
+    if let Some(directory) = path.parent() {
+        std::fs::create_dir_all(directory)?;
+    }
+    std::fs::write(path, "")
+}
+
+/// An executor's error, for the driver.
+pub fn failure(error: &ExecutorError) -> Failure {
+    match error.fault {
+        Fault::User => Failure::User(chain(error)),
+        Fault::Infrastructure => Failure::Infrastructure(chain(error)),
+    }
+}

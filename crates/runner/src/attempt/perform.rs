@@ -1,0 +1,130 @@
+//! What the driver wants done.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use outrider_model::Outcome;
+use outrider_model::report::{StepEnd, StepReport};
+
+use super::step::{RunningStep, StepContext};
+use super::{Attempt, Happened};
+use crate::backoff::chain;
+use crate::driver::{Effect, Event, Verdict};
+
+impl Attempt {
+    /// Does it, or starts to. A verdict ends the task.
+    pub(super) async fn perform(&mut self, effect: Effect) -> Option<Verdict> {
+        match effect {
+            Effect::Start { step } => self.start(step),
+            Effect::Restart { step } => self.run_step(step),
+            Effect::Pause { step, delay } => self.work.push(
+                async move {
+                    tokio::time::sleep(delay).await;
+                    Happened::Other(Event::Rerun { step })
+                }
+                .boxed(),
+            ),
+            Effect::End { step, outcome } => self.end(step, outcome),
+            Effect::Say { step, text } => self.say(step, &text).await,
+            Effect::Stop => self.stop_all(),
+            Effect::CleanUp => self.clean_up(),
+            Effect::Finish(verdict) => return Some(verdict),
+        }
+        None
+    }
+
+    fn start(&mut self, step: u32) {
+        let Some(spec) = self.task.payload.spec.steps.get(step as usize) else {
+            return;
+        };
+        let running = RunningStep::new(self.workshop.clock.now());
+        let report = StepReport {
+            index: step,
+            name: spec.name().to_owned(),
+            started_at: running.started_at,
+            ended: None,
+        };
+        self.steps.insert(step, running);
+        let first = !std::mem::replace(&mut self.any_started, true);
+        if first {
+            self.deadline =
+                tokio::time::Instant::now().checked_add(self.workshop.settings.max_run_time);
+        }
+        self.delivery.step_started(report, first);
+        self.run_step(step);
+    }
+
+    fn run_step(&self, step: u32) {
+        let (Some(environment), Some(running)) = (&self.environment, self.steps.get(&step)) else {
+            return;
+        };
+        running.activity.touch();
+        let context = StepContext {
+            workshop: Arc::clone(&self.workshop),
+            task: Arc::clone(&self.task),
+            step,
+            environment: Arc::clone(environment),
+            variables: Arc::clone(&self.variables),
+            output: running.output(step, &self.delivery),
+            stop: self.stop.clone(),
+        };
+        self.work.push(context.run().boxed());
+    }
+
+    fn end(&mut self, step: u32, outcome: Outcome) {
+        let (Some(running), Some(spec)) = (
+            self.steps.remove(&step),
+            self.task.payload.spec.steps.get(step as usize),
+        ) else {
+            return;
+        };
+        let end = StepEnd {
+            outcome,
+            exit: running.exit,
+            duration: running.started.elapsed(),
+            usage: running.usage,
+        };
+        self.delivery.step_ended(StepReport {
+            index: step,
+            name: spec.name().to_owned(),
+            started_at: running.started_at,
+            ended: Some(end),
+        });
+    }
+
+    /// A line of the runner's own in a step's output.
+    async fn say(&mut self, step: u32, text: &str) {
+        self.delivery
+            .append(step, format!("[outrider] {text}\n").into())
+            .await;
+    }
+
+    fn stop_all(&self) {
+        self.stop.cancel();
+        let Some(environment) = self.environment.clone() else {
+            return;
+        };
+        let (attempt, grace) = (self.task.attempt, self.workshop.settings.stop_grace);
+        let stopping = async move {
+            if let Err(error) = environment.stop(grace).await {
+                tracing::error!(%attempt, "cannot stop a task's processes: {}", chain(&error));
+            }
+            Happened::Other(Event::Stopped)
+        };
+        self.work.push(stopping.boxed());
+    }
+
+    fn clean_up(&self) {
+        let Some(environment) = self.environment.clone() else {
+            return;
+        };
+        let attempt = self.task.attempt;
+        let cleaning = async move {
+            if let Err(error) = environment.cleanup().await {
+                tracing::error!(%attempt, "cannot clean up after a task: {}", chain(&error));
+            }
+            Happened::Other(Event::CleanedUp)
+        };
+        self.work.push(cleaning.boxed());
+    }
+}

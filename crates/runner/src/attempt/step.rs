@@ -1,0 +1,139 @@
+//! One step.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use outrider_executor::{Environment, ExecRequest, ExecutorError, Output};
+use outrider_model::Timestamp;
+use outrider_model::claim::ClaimedTask;
+use outrider_model::plan::{RunStep, Step};
+use outrider_model::report::{Exit, Usage};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::output::{Activity, StepOutput};
+use super::{Happened, Workshop, failure};
+use crate::deliver::Delivery;
+use crate::driver::{Event, Failure};
+use crate::{checkout, shell};
+
+/// A step that has started and not ended.
+pub struct RunningStep {
+    pub started_at: Timestamp,
+    pub started: Instant,
+    pub activity: Arc<Activity>,
+    /// How its process ended; of reruns the last.
+    pub exit: Option<Exit>,
+    pub usage: Option<Usage>,
+}
+
+impl RunningStep {
+    pub fn new(started_at: Timestamp) -> Self {
+        let activity = Activity::new();
+        Self {
+            started_at,
+            started: Instant::now(),
+            activity,
+            exit: None,
+            usage: None,
+        }
+    }
+
+    pub fn output(&self, step: u32, delivery: &Arc<Delivery>) -> Arc<dyn Output> {
+        Arc::new(StepOutput::new(
+            step,
+            Arc::clone(delivery),
+            Arc::clone(&self.activity),
+        ))
+    }
+
+    /// Its process ended: of reruns the greatest memory and all the time count.
+    pub fn exited(&mut self, event: &Event, usage: Option<Usage>) {
+        if let Event::Exited { exit, .. } = event {
+            self.exit = Some(*exit);
+        }
+        self.usage = match (self.usage, usage) {
+            (Some(before), Some(now)) => Some(Usage {
+                peak_rss_bytes: before.peak_rss_bytes.max(now.peak_rss_bytes),
+                cpu: before.cpu + now.cpu,
+            }),
+            (before, now) => now.or(before),
+        };
+    }
+}
+
+/// All that one run of a step needs.
+pub struct StepContext {
+    pub workshop: Arc<Workshop>,
+    pub task: Arc<ClaimedTask>,
+    pub step: u32,
+    pub environment: Arc<dyn Environment>,
+    pub variables: Arc<BTreeMap<String, String>>,
+    pub output: Arc<dyn Output>,
+    pub stop: CancellationToken,
+}
+
+impl StepContext {
+    /// Runs it to its end.
+    pub(super) async fn run(self) -> Happened {
+        let step = self.step;
+        let result = match self.task.payload.spec.steps.get(step as usize) {
+            Some(Step::Run(run)) => self.run_script(run).await,
+            Some(Step::Checkout(spec)) => checkout::run(&self, spec).await,
+            None => Err(Failure::Infrastructure("there is no such step".to_owned())),
+        };
+        match result {
+            Ok((exit, usage)) => Happened::StepEnded {
+                step,
+                event: Event::Exited { step, exit },
+                usage,
+            },
+            Err(failure) => Happened::StepEnded {
+                step,
+                event: Event::NotRun { step, failure },
+                usage: None,
+            },
+        }
+    }
+
+    async fn run_script(&self, run: &RunStep) -> Result<(Exit, Option<Usage>), Failure> {
+        let spec = &self.task.payload.spec;
+        let shell = match run.shell.as_ref().or(spec.shell.as_ref()) {
+            Some(shell) => shell::split(shell).map_err(Failure::User)?,
+            None => self.workshop.shell.clone(),
+        };
+        let mut environment = BTreeMap::clone(&self.variables);
+        let own = run
+            .environment
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone()));
+        environment.extend(own);
+        let directory = run
+            .working_directory
+            .as_deref()
+            .unwrap_or(&spec.working_directory);
+        self.exec(ExecRequest {
+            shell,
+            script: run.command.clone(),
+            environment,
+            working_directory: self.environment.resolve(directory),
+        })
+        .await
+    }
+
+    /// Runs a script in the environment.
+    pub async fn exec(&self, request: ExecRequest) -> Result<(Exit, Option<Usage>), Failure> {
+        let ended = self
+            .environment
+            .exec(request, Arc::clone(&self.output))
+            .await;
+        ended
+            .map(|result| (result.exit, result.usage))
+            .map_err(|error: ExecutorError| failure(&error))
+    }
+
+    /// Writes a line of the runner's own into the step's output.
+    pub async fn say(&self, text: &str) {
+        self.output.write(format!("{text}\n").into()).await;
+    }
+}

@@ -1,0 +1,81 @@
+//! `checkout`: puts the pipeline's code into the working directory.
+
+mod copy;
+mod directory;
+mod git;
+mod host_git;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use outrider_model::plan::{CheckoutStep, Source};
+use outrider_model::report::{Exit, Usage};
+
+use crate::attempt::StepContext;
+use crate::driver::Failure;
+
+/// How a checkout ended.
+type Ended = Result<(Exit, Option<Usage>), Failure>;
+
+/// Runs the step.
+pub async fn run(context: &StepContext, step: &CheckoutStep) -> Ended {
+    let payload = &context.task.payload;
+    let path = step
+        .path
+        .as_deref()
+        .unwrap_or(&payload.spec.working_directory);
+    match &payload.trigger.source {
+        Source::None => Err(Failure::User(
+            "this pipeline was triggered without code. Trigger it with a git repository \
+             (`outrider pipeline trigger --git URL --ref BRANCH`), or take the checkout step out"
+                .to_owned(),
+        )),
+        Source::Git {
+            url,
+            revision,
+            reference,
+        } => {
+            let wanted = git::Wanted {
+                url,
+                revision: revision.as_deref().or(payload.trigger.revision.as_deref()),
+                reference: reference.as_deref(),
+                branch: payload.trigger.branch.as_deref(),
+                method: step.method,
+            };
+            git::run(context, path, &wanted).await
+        }
+        Source::Directory {
+            path: source,
+            committed,
+        } => {
+            let target = host_path(context, path);
+            let stop = context.stop.clone();
+            let work = directory::run(context, Path::new(source), &target, *committed);
+            // Dropping it ends the git that it runs; copying looks at `stop` itself.
+            match stop.run_until_cancelled(work).await {
+                Some(Ok(())) => Ok((Exit::Code(0), None)),
+                Some(Err(failure)) => Err(failure),
+                None => Ok((Exit::Signal(15), None)),
+            }
+        }
+    }
+}
+
+/// Where the host has the directory that steps see under `path`.
+fn host_path(context: &StepContext, path: &str) -> PathBuf {
+    let seen = context.environment.resolve(path);
+    match seen.strip_prefix(context.environment.resolve("~")) {
+        Ok(below) => context.environment.directory().join(below),
+        Err(_) => seen,
+    }
+}
+
+/// The variables for git: nothing asks anybody, nothing cleans up while the job runs.
+fn git_variables(variables: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let mut variables = variables.clone();
+    variables.insert("GIT_TERMINAL_PROMPT".to_owned(), "0".to_owned());
+    variables
+        .entry("GIT_SSH_COMMAND".to_owned())
+        .or_insert_with(|| "ssh -o BatchMode=yes".to_owned());
+    variables
+}

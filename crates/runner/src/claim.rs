@@ -1,0 +1,145 @@
+//! Asks for work, and waits for it.
+
+use std::sync::Arc;
+
+use outrider_api::client::ClientError;
+use outrider_api::runner::{ClaimRequest, ClaimResponse, RunnerIdentity};
+use outrider_model::Random;
+use outrider_model::claim::ClaimedTask;
+use outrider_service::Shutdown;
+use tokio::time::Instant;
+
+use crate::backoff::{Backoff, chain};
+use crate::deliver::Ledger;
+use crate::slots::Slots;
+use crate::{RunnerError, RunnerSettings, ServerApi};
+
+/// Takes claimed tasks on.
+pub trait Employer: Sync {
+    /// Begins a task. False where the spool has no room for it.
+    fn begin(&self, task: ClaimedTask) -> impl Future<Output = bool> + Send;
+}
+
+/// The claim loop of a runner.
+pub struct Claims<'a> {
+    /// The server.
+    pub api: &'a dyn ServerApi,
+    /// Who asks.
+    pub identity: RunnerIdentity,
+    /// What the owner decided.
+    pub settings: &'a RunnerSettings,
+    /// Room for tasks.
+    pub slots: &'a Slots,
+    /// What is not delivered yet.
+    pub ledger: &'a Ledger,
+    /// When to end.
+    pub shutdown: &'a Shutdown,
+    /// For pauses.
+    pub random: Arc<dyn Random>,
+}
+
+impl Claims<'_> {
+    /// Claims until the runner drains. One request at a time, in which the server waits for work:
+    /// an idle runner does nothing else.
+    pub async fn run(&self, employer: &impl Employer) -> Result<(), RunnerError> {
+        let mut backoff = Backoff::new("claim tasks", Arc::clone(&self.random));
+        let mut last_work = Instant::now();
+        while !self.shutdown.is_draining() {
+            let next = self.next(&mut backoff);
+            let Some(next) = self.unless_idle(last_work, next).await else {
+                if self.slots.idle() {
+                    tracing::info!("no work for the idle timeout: ending");
+                    self.shutdown.drain();
+                }
+                last_work = Instant::now();
+                continue;
+            };
+            let Some(answer) = next? else { continue };
+            if answer.drain {
+                tracing::info!("the server asks this runner to drain");
+                self.shutdown.drain();
+            }
+            let any = !answer.tasks.is_empty();
+            if any {
+                last_work = Instant::now();
+            }
+            for task in answer.tasks {
+                if !employer.begin(task).await {
+                    backoff.failed(&"the spool has no room for a task").await;
+                }
+            }
+            if any && self.settings.single_task {
+                self.shutdown.drain();
+            }
+        }
+        Ok(())
+    }
+
+    /// None if the idle timeout is over first.
+    async fn unless_idle<T>(&self, last_work: Instant, next: impl Future<Output = T>) -> Option<T> {
+        match self.settings.idle_timeout {
+            Some(limit) => tokio::time::timeout_at(last_work + limit, next).await.ok(),
+            None => Some(next.await),
+        }
+    }
+
+    /// The answer to one claim; none where it is time to look around.
+    async fn next(&self, backoff: &mut Backoff) -> Result<Option<ClaimResponse>, RunnerError> {
+        let claiming = async {
+            let room = self.room().await;
+            let room = if self.settings.single_task { 1 } else { room };
+            let request = ClaimRequest {
+                runner: self.identity.clone(),
+                slots: u32::try_from(room).unwrap_or(u32::MAX),
+                wait_ms: u64::try_from(self.settings.claim_wait.as_millis()).unwrap_or(u64::MAX),
+            };
+            self.api.claim(&request).await
+        };
+        let answer = tokio::select! {
+            biased;
+            () = self.shutdown.draining() => return Ok(None),
+            answer = claiming => answer,
+        };
+        match answer {
+            Ok(answer) => {
+                backoff.succeeded();
+                Ok(Some(answer))
+            }
+            Err(error) if error.is_transient() => {
+                let why = chain(&error);
+                tokio::select! {
+                    () = backoff.failed(&why) => {}
+                    () = self.shutdown.draining() => {}
+                }
+                Ok(None)
+            }
+            Err(error) => Err(fatal(error)),
+        }
+    }
+
+    /// Waits until there is room, and tells how much. A server that is away must not make the
+    /// spool grow without limit: with too much undelivered, no work is taken.
+    async fn room(&self) -> usize {
+        let most_undelivered = 5 * self.settings.slots + 64;
+        loop {
+            let free = self.slots.free();
+            let undelivered = self.ledger.len();
+            if free == 0 {
+                self.slots.freed.notified().await;
+            } else if undelivered >= most_undelivered {
+                self.ledger.fewer.notified().await;
+            } else {
+                return free;
+            }
+        }
+    }
+}
+
+fn fatal(error: ClientError) -> RunnerError {
+    match &error {
+        ClientError::Refused {
+            status: 401 | 403, ..
+        } => RunnerError::NotAllowed(error),
+        _ => RunnerError::Refused(error),
+    }
+}

@@ -1,0 +1,120 @@
+//! The environment of steps.
+//!
+//! From the strongest to the weakest: the step's own `environment`, the job's, what the runner's
+//! owner added (`-e`), the built-in variables, and a few that the runner itself has. See
+//! <https://circleci.com/docs/variables/> for the built-in ones.
+
+use std::collections::BTreeMap;
+
+use outrider_executor::Environment;
+use outrider_model::claim::ClaimedTask;
+use outrider_model::plan::{Source, Trigger};
+
+use crate::RunnerSettings;
+
+/// What steps see of the runner's own environment. Nothing else: there may be secrets in it.
+pub const INHERITED: [&str; 14] = [
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "LANG",
+    "LANGUAGE",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TZ",
+    "TMPDIR",
+    "TERM",
+    "XDG_RUNTIME_DIR",
+    "SSH_AUTH_SOCK",
+    "DOCKER_HOST",
+];
+
+/// The file that carries exports from one bash step to the next, in the environment's directory.
+pub const SHELL_ENV: &str = ".outrider/bash_env";
+
+/// The variables of all steps of a task, without the steps' own.
+pub fn of_task(
+    settings: &RunnerSettings,
+    task: &ClaimedTask,
+    environment: &dyn Environment,
+) -> BTreeMap<String, String> {
+    let mut variables: BTreeMap<String, String> = INHERITED
+        .into_iter()
+        .filter_map(|name| settings.inherited_environment.get_key_value(name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    variables.extend(
+        built_in(task)
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value)),
+    );
+    let path = |path: &str| environment.resolve(path).to_string_lossy().into_owned();
+    let shell_env = path(&format!("~/{SHELL_ENV}"));
+    let directory = path(&task.payload.spec.working_directory);
+    variables.insert("CIRCLE_WORKING_DIRECTORY".to_owned(), directory);
+    variables.insert("CIRCLE_SHELL_ENV".to_owned(), shell_env.clone());
+    variables.insert("BASH_ENV".to_owned(), shell_env);
+    variables.extend(settings.extra_environment.clone());
+    let job = &task.payload.spec.environment;
+    variables.extend(
+        job.iter()
+            .map(|(name, value)| (name.clone(), value.clone())),
+    );
+    variables
+}
+
+fn built_in(task: &ClaimedTask) -> Vec<(&'static str, String)> {
+    let payload = &task.payload;
+    let mut variables = vec![
+        ("CI", "true".to_owned()),
+        ("CIRCLECI", "true".to_owned()),
+        ("OUTRIDER", "true".to_owned()),
+        ("OUTRIDER_ATTEMPT", task.attempt.to_string()),
+        ("CIRCLE_BUILD_NUM", payload.job_number.to_string()),
+        ("CIRCLE_JOB", payload.job_name.clone()),
+        ("CIRCLE_NODE_INDEX", task.index.to_string()),
+        ("CIRCLE_NODE_TOTAL", payload.parallelism.to_string()),
+        ("CIRCLE_PIPELINE_ID", payload.pipeline.to_string()),
+        (
+            "CIRCLE_PIPELINE_NUMBER",
+            payload.pipeline_number.to_string(),
+        ),
+        ("CIRCLE_WORKFLOW_ID", payload.workflow.to_string()),
+        ("CIRCLE_WORKFLOW_JOB_ID", payload.job.to_string()),
+        ("CIRCLE_WORKFLOW_WORKSPACE_ID", payload.workflow.to_string()),
+    ];
+    variables.extend(of_trigger(&payload.trigger));
+    variables
+}
+
+fn of_trigger(trigger: &Trigger) -> Vec<(&'static str, String)> {
+    let mut variables = Vec::new();
+    let (owner, name) = trigger
+        .project
+        .rsplit_once('/')
+        .unwrap_or(("", &trigger.project));
+    let url = match &trigger.source {
+        Source::Git { url, .. } => Some(url.clone()),
+        Source::None | Source::Directory { .. } => None,
+    };
+    let revision = match &trigger.source {
+        Source::Git { revision, .. } => trigger.revision.clone().or_else(|| revision.clone()),
+        Source::None | Source::Directory { .. } => trigger.revision.clone(),
+    };
+    let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let known = [
+        ("CIRCLE_BRANCH", trigger.branch.clone()),
+        ("CIRCLE_TAG", trigger.tag.clone()),
+        ("CIRCLE_SHA1", revision),
+        ("CIRCLE_PROJECT_USERNAME", some(owner)),
+        ("CIRCLE_PROJECT_REPONAME", some(name)),
+        ("CIRCLE_REPOSITORY_URL", url),
+    ];
+    variables.extend(
+        known
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
+    variables
+}
