@@ -26,8 +26,11 @@ pub struct Case {
     /// What must be so.
     pub name: &'static str,
     /// Tries it on an empty store.
-    pub run: fn(Arc<dyn Store>) -> Pin<Box<dyn Future<Output = ()> + Send>>,
+    pub run: fn(Arc<dyn Store>) -> Running,
 }
+
+/// A case while it runs.
+pub type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Runs the case with this name.
 ///

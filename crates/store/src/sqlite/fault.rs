@@ -28,7 +28,7 @@ impl Fault {
     }
 
     /// There is no such thing.
-    pub fn not_found(kind: &'static str, id: impl ToString) -> Self {
+    pub fn not_found(kind: &'static str, id: impl std::fmt::Display) -> Self {
         Self::Answer(StoreError::NotFound {
             kind,
             id: id.to_string(),
