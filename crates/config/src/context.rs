@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 
 use crate::Options;
-use crate::diagnostic::{Draft, Sink, code, error};
+use crate::diagnostic::{Draft, Sink, code, did_you_mean, error, list};
 use crate::yaml::{self, Document, Span};
 
 /// One compilation.
@@ -14,8 +14,10 @@ pub(crate) struct Context<'a> {
     /// Uses that led to the definition that is being expanded, the innermost last.
     trail: RefCell<Vec<Span>>,
     spent: Cell<usize>,
-    /// Whether a limit was passed: then nothing is expanded any more, and what is half expanded is
-    /// not worth a word.
+    /// Names that were compared for suggestions.
+    compared: Cell<usize>,
+    /// Whether a limit was passed, that of diagnostics included: then nothing is expanded any more,
+    /// and what is half expanded is not worth a word.
     stopped: Cell<bool>,
     /// Whether the config's version knows `<< … >>`.
     pub(crate) templates: Cell<bool>,
@@ -29,6 +31,7 @@ impl<'a> Context<'a> {
             sink,
             trail: RefCell::default(),
             spent: Cell::new(0),
+            compared: Cell::new(0),
             stopped: Cell::new(false),
             templates: Cell::new(true),
         }
@@ -44,11 +47,36 @@ impl<'a> Context<'a> {
             Some(span) => draft.label(span, "used here"),
             None => draft,
         });
+        if self.sink.is_full() {
+            self.stopped.set(true);
+        }
+    }
+
+    /// What to do about a name that is not there: the one that was probably meant, or all there
+    /// are. `None` where enough has been said already: looking for names costs time.
+    pub(crate) fn hint<'n>(
+        &self,
+        word: &str,
+        names: impl Iterator<Item = &'n str> + Clone,
+        otherwise: impl FnOnce(String) -> String,
+    ) -> Option<String> {
+        const COMPARISONS: usize = 1_000_000;
+        let compared = self.compared.get().saturating_add(names.clone().count());
+        if self.stopped.get() || compared > COMPARISONS {
+            return None;
+        }
+        self.compared.set(compared);
+        Some(did_you_mean(word, names.clone()).unwrap_or_else(|| otherwise(list(names))))
     }
 
     /// The tree of the source.
     pub(crate) fn parse(&self) -> Option<Document> {
         yaml::parse(self.text, &self.options.limits, &self.sink)
+    }
+
+    /// Whether a limit was passed: nothing more will be said.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped.get()
     }
 
     pub(crate) fn errors(&self) -> usize {
@@ -89,6 +117,9 @@ impl<'a> Context<'a> {
 
     /// Narrows the place of a text to a piece of it, if the piece is there as it stands.
     pub(crate) fn narrow(&self, span: Span, piece: &str) -> Span {
+        if self.stopped.get() {
+            return span;
+        }
         let found = self
             .text
             .get(span.start as usize..span.end as usize)

@@ -54,7 +54,7 @@ pub fn compile(source: &SourceFile, options: &Options) -> Result<Compiled, Diagn
     let document = cx.parse();
     let plan = document.and_then(|document| expand::plan(&cx, &document));
     let failed = cx.errors() > 0;
-    let diagnostics = Diagnostics::new(cx.into_sink().into_list());
+    let diagnostics = cx.into_sink().finish();
     match plan {
         Some(plan) if !failed => Ok(Compiled {
             plan,
@@ -65,7 +65,7 @@ pub fn compile(source: &SourceFile, options: &Options) -> Result<Compiled, Diagn
 }
 
 fn too_large(bytes: usize, limits: &Limits) -> Diagnostics {
-    let sink = Sink::new("", 1);
+    let sink = Sink::new("", 2);
     let message = format!(
         "the config has {bytes} bytes, more than the limit of {}",
         limits.bytes
@@ -74,5 +74,5 @@ fn too_large(bytes: usize, limits: &Limits) -> Diagnostics {
         error(code::CONFIG_TOO_LARGE, Span::default(), message)
             .help("is this the right file? if it is, split it, or raise the limit"),
     );
-    Diagnostics::new(sink.into_list())
+    sink.finish()
 }

@@ -173,7 +173,7 @@ impl PipelineValues {
     }
 
     /// The names of all values, for suggestions.
-    pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    pub(crate) fn names() -> impl Iterator<Item = &'static str> + Clone {
         FIELDS.iter().chain(KNOWN).copied()
     }
 }

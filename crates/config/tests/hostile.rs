@@ -116,6 +116,41 @@ fn steps_that_are_wrapped_again_and_again_are_one_error() {
 }
 
 #[test]
+fn a_text_full_of_openings_is_read_once() {
+    let text = "<<".repeat(400_000);
+    let text =
+        format!("version: 2.1\njobs: {{build: {{machine: true, steps: [run: '{text}']}}}}\n");
+    let compiled = compile(&SourceFile::new("config.yml", text), &options()).unwrap();
+    assert_eq!(compiled.warnings.len(), 1);
+}
+
+#[test]
+fn names_that_are_not_there_are_not_all_compared() {
+    let references: String = (0..20_000)
+        .map(|at| format!("<< parameters.p{at} >>\n          "))
+        .collect();
+    let jobs: String = (0..4_000)
+        .map(|at| format!("      - build: {{name: n{at}, requires: [m{at}]}}\n"))
+        .collect();
+    let found = errors(format!(
+        "version: 2.1\njobs:\n  build:\n    machine: true\n    steps:\n      - run: |\n          {references}\n\
+         workflows:\n  main:\n    jobs:\n{jobs}"
+    ));
+    assert_eq!(found.len(), options().limits.diagnostics);
+    assert!(found.is_cut());
+}
+
+#[test]
+fn warnings_never_crowd_out_errors() {
+    let steps: String = (0..300)
+        .map(|at| format!("      - run: cat <<EOF{at}\n"))
+        .collect();
+    let head = "version: 2.1\njobs:\n  build:\n    machine: true\n    parallelism: 0\n    steps:\n";
+    let found = errors(format!("{head}{steps}"));
+    assert!(codes(&found).contains(&code::BAD_VALUE));
+}
+
+#[test]
 fn a_thousand_errors_are_cut_to_what_people_read() {
     let jobs: String = (0..1_000)
         .map(|at| format!("  j{at}: {{banana: {at}}}\n"))

@@ -82,27 +82,36 @@ impl Serialize for Diagnostic {
 /// Serialises as a list of objects with `severity`, `code`, `message`, `line`, `column`, `help`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
-pub struct Diagnostics(Vec<Diagnostic>);
+pub struct Diagnostics {
+    list: Vec<Diagnostic>,
+    #[serde(skip)]
+    more: bool,
+}
 
 impl Diagnostics {
-    pub(crate) fn new(mut list: Vec<Diagnostic>) -> Self {
+    pub(crate) fn new(mut list: Vec<Diagnostic>, more: bool) -> Self {
         list.sort_by_key(|one| (one.location, one.severity));
-        Self(list)
+        Self { list, more }
+    }
+
+    /// Whether [`Limits::diagnostics`](crate::Limits::diagnostics) was reached: there may be more.
+    pub fn is_cut(&self) -> bool {
+        self.more
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.list.is_empty()
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.list.len()
     }
 
     /// One after the other, in the order of the source.
     pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
-        self.0.iter()
+        self.list.iter()
     }
 
     /// For people: file, line, column, the line itself with a caret, and what to do. Ends with a
@@ -111,7 +120,11 @@ impl Diagnostics {
     /// `source` must be what was compiled; with another text the places are off, but it never
     /// panics.
     pub fn render(&self, source: &SourceFile, color: bool) -> String {
-        render::render(&self.0, source, color)
+        let mut text = render::render(&self.list, source, color);
+        if self.more {
+            text += "there may be more; fix these first\n";
+        }
+        text
     }
 }
 
@@ -127,7 +140,7 @@ impl<'a> IntoIterator for &'a Diagnostics {
 /// One line for each, `line:column: message`: for logs. People want [`Diagnostics::render`].
 impl fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, one) in self.0.iter().enumerate() {
+        for (index, one) in self.list.iter().enumerate() {
             if index > 0 {
                 f.write_str("\n")?;
             }

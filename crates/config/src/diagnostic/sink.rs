@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashSet;
 
-use super::{Diagnostic, Label, Location, Severity};
+use super::{Diagnostic, Diagnostics, Label, Location, Severity};
 use crate::yaml::Span;
 
 /// A diagnostic that is being written.
@@ -70,6 +70,10 @@ struct State {
     list: Vec<Diagnostic>,
     seen: HashSet<(Span, &'static str, String)>,
     errors: usize,
+    kept_errors: usize,
+    kept_warnings: usize,
+    /// Whether one was left out.
+    more: bool,
 }
 
 impl<'a> Sink<'a> {
@@ -88,14 +92,26 @@ impl<'a> Sink<'a> {
 
     pub(crate) fn push(&self, draft: Draft) {
         let mut state = self.state.borrow_mut();
-        if draft.severity == Severity::Error {
-            state.errors += 1;
+        let kept = match draft.severity {
+            Severity::Error => {
+                state.errors += 1;
+                &mut state.kept_errors
+            }
+            Severity::Warning => &mut state.kept_warnings,
+        };
+        if *kept >= self.limit {
+            state.more = true;
+            return;
         }
-        if state.list.len() >= self.limit
-            || !state
-                .seen
-                .insert((draft.span, draft.code, draft.message.clone()))
+        *kept += 1;
+        if !state
+            .seen
+            .insert((draft.span, draft.code, draft.message.clone()))
         {
+            match draft.severity {
+                Severity::Error => state.kept_errors -= 1,
+                Severity::Warning => state.kept_warnings -= 1,
+            }
             return;
         }
         let labels = draft
@@ -117,13 +133,20 @@ impl<'a> Sink<'a> {
         });
     }
 
+    /// Whether no further error will be kept: then there is no point in writing a good one.
+    pub(crate) fn is_full(&self) -> bool {
+        self.state.borrow().kept_errors >= self.limit
+    }
+
     /// How many errors were pushed so far, the repeated ones included.
     pub(crate) fn errors(&self) -> usize {
         self.state.borrow().errors
     }
 
-    pub(crate) fn into_list(self) -> Vec<Diagnostic> {
-        self.state.into_inner().list
+    pub(crate) fn finish(self) -> Diagnostics {
+        let more = self.is_full() || self.state.borrow().more;
+        let list = self.state.into_inner().list;
+        Diagnostics::new(list, more)
     }
 
     /// Line and column of a span, cut to its first line.

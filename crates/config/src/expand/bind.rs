@@ -1,7 +1,7 @@
 //! Arguments meet the parameters they are for.
 
 use super::substitute::{Scope, Values, substitute};
-use crate::diagnostic::{code, did_you_mean, error, list};
+use crate::diagnostic::{code, error};
 use crate::syntax::{Declarations, Reader};
 use crate::yaml::{Entry, Mapping, Span};
 
@@ -21,6 +21,9 @@ pub(super) fn bind(
     }
     let nothing = Values::new();
     let mut values = Values::new();
+    if !reader.cx.spend(16 * declared.len(), used) {
+        return values;
+    }
     for (name, declaration) in declared {
         let value = declaration.as_ref().and_then(|declaration| {
             let argument = arguments.entries.get(name);
@@ -45,12 +48,14 @@ pub(super) fn bind(
 
 fn report_unknown(reader: Reader<'_>, what: &str, declared: &Declarations, name: &str, at: Span) {
     let names = || declared.keys().map(|name| &**name);
-    let help = did_you_mean(name, names()).unwrap_or_else(|| match declared.is_empty() {
-        true => format!("{what} has no parameters; declare it there or remove it here"),
-        false => format!("its parameters are {}", list(names())),
-    });
+    let help = reader
+        .cx
+        .hint(name, names(), |all| match declared.is_empty() {
+            true => format!("{what} has no parameters; declare it there or remove it here"),
+            false => format!("its parameters are {all}"),
+        });
     let message = format!("{what} has no parameter `{name}`");
-    reader.report(error(code::UNKNOWN_ARGUMENT, at, message).help(help));
+    reader.report(error(code::UNKNOWN_ARGUMENT, at, message).maybe_help(help));
 }
 
 fn report_missing(reader: Reader<'_>, what: &str, name: &str, used: Span, declared: Span) {

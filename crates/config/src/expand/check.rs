@@ -7,7 +7,7 @@ use super::substitute::{Scope, Values, substitute};
 use super::{executor, graph, logic};
 use crate::context::Context;
 use crate::diagnostic::{code, error};
-use crate::syntax::{Config, Definition, Reader, STEPS, Step, Type};
+use crate::syntax::{Config, Definition, Reader, Step, Type};
 use crate::yaml::{Mapping, Node, Span, Value};
 
 /// Reports what is wrong with definitions whatever their parameters will be. False if commands
@@ -121,11 +121,8 @@ impl Checker<'_> {
             return;
         };
         for item in items.iter() {
-            let is_command = |name: &str| {
-                let shadowing = STEPS.support(name).is_some() && within == Some(name);
-                self.config.commands.contains_key(name) && !shadowing
-            };
-            match self.reader.step(item, is_command) {
+            let shadowing = |name: &str| within == Some(name);
+            match self.reader.step(item, &self.config.commands, shadowing) {
                 Some(Step::Conditional {
                     condition, steps, ..
                 }) => {

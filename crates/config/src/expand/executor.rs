@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use super::Expander;
 use super::bind::bind;
 use super::substitute::{Scope, substitute};
-use crate::diagnostic::{code, did_you_mean, error, list};
+use crate::diagnostic::{code, error};
 use crate::syntax::{Definition, Reader};
 use crate::yaml::{Mapping, Node, Span, Value};
 
@@ -53,12 +53,14 @@ pub(super) fn lookup<'c>(
         reader.not_supported(*span, &format!("`{name}`: an executor of an orb"));
     } else if found.is_none() {
         let names = || executors.keys().map(|name| &**name);
-        let help = did_you_mean(name, names()).unwrap_or_else(|| match executors.is_empty() {
-            true => "add it under `executors` at the top level".to_owned(),
-            false => format!("there is {}", list(names())),
-        });
+        let help = reader
+            .cx
+            .hint(name, names(), |all| match executors.is_empty() {
+                true => "add it under `executors` at the top level".to_owned(),
+                false => format!("there is {all}"),
+            });
         let message = format!("there is no executor `{name}`");
-        reader.report(error(code::UNKNOWN_EXECUTOR, *span, message).help(help));
+        reader.report(error(code::UNKNOWN_EXECUTOR, *span, message).maybe_help(help));
     }
     found
 }

@@ -9,6 +9,9 @@ const OPERATORS: &[&str] = &["and", "or", "not", "equal", "matches"];
 /// Whether a statement holds. `None` if it is wrong, which has been reported, or if a lenient
 /// reader cannot know.
 pub(super) fn holds(reader: Reader<'_>, node: &Node) -> Option<bool> {
+    if !reader.cx.spend(1, node.span) {
+        return None;
+    }
     match &node.value {
         Value::Scalar(_) if reader.unknown(node) => None,
         Value::Scalar(scalar) => Some(match scalar.plain() {
@@ -44,6 +47,9 @@ fn operator(reader: Reader<'_>, node: &Node, mapping: &Mapping) -> Option<bool> 
         "not" => holds(reader, &entry.value).map(|held| !held),
         "equal" => {
             let items = reader.sequence(&entry.value, "`equal`")?;
+            if !reader.cx.spend(entry.value.nodes, entry.key_span) {
+                return None;
+            }
             Some(items.windows(2).all(|pair| same(&pair[0], &pair[1])))
         }
         "matches" => {

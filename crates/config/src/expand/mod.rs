@@ -58,8 +58,22 @@ pub(crate) fn plan(cx: &Context<'_>, document: &Document) -> Option<Plan> {
     .plan(&workflows, whole)
 }
 
+/// The name of the workflow of a config that has none, as in CircleCI.
+const IMPLICIT: &str = "workflow";
+
 /// Without workflows, a job called `build` runs on its own.
 fn implicit_workflow(reader: Reader<'_>, config: &Config) -> IndexMap<Rc<str>, Workflow> {
+    let options = reader.cx.options;
+    if let Some(only) = options
+        .only_workflow
+        .as_deref()
+        .filter(|only| *only != IMPLICIT)
+    {
+        let message = format!("there is no workflow `{only}`");
+        let help = "the config has no `workflows`; leave the name away to run its job `build`";
+        reader.report(error(code::UNKNOWN_WORKFLOW, Span::default(), message).help(help));
+        return IndexMap::new();
+    }
     if let Some(build) = config.jobs.get("build") {
         return [(
             "workflow".into(),

@@ -2,7 +2,7 @@
 
 use super::substitute::{Scope, Values, substitute};
 use crate::ParameterValue;
-use crate::diagnostic::{code, did_you_mean, error, list};
+use crate::diagnostic::{code, error};
 use crate::syntax::{Declarations, Declares, Reader};
 use crate::yaml::{Entry, Mapping, Node, Span};
 
@@ -36,13 +36,15 @@ fn values(reader: Reader<'_>, declared: &Declarations, at: Span) -> Values {
         .filter(|name| !declared.contains_key(name.as_str()))
     {
         let names = || declared.keys().map(|name| &**name);
-        let help = did_you_mean(name, names()).unwrap_or_else(|| match declared.is_empty() {
-            true => "declare it under `parameters` at the top level".to_owned(),
-            false => format!("declared here: {}", list(names())),
-        });
+        let help = reader
+            .cx
+            .hint(name, names(), |all| match declared.is_empty() {
+                true => "declare it under `parameters` at the top level".to_owned(),
+                false => format!("declared here: {all}"),
+            });
         let message =
             format!("a value is given for the pipeline parameter `{name}`, which is not declared");
-        reader.report(error(code::UNKNOWN_ARGUMENT, at, message).help(help));
+        reader.report(error(code::UNKNOWN_ARGUMENT, at, message).maybe_help(help));
     }
     let mut values = Values::new();
     for (name, declaration) in declared {

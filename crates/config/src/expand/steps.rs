@@ -9,7 +9,7 @@ use super::bind::bind;
 use super::logic;
 use super::substitute::{Scope, substitute};
 use crate::diagnostic::{code, error};
-use crate::syntax::{STEPS, Step};
+use crate::syntax::Step;
 use crate::yaml::{Mapping, Node, Span};
 
 /// What a step costs besides its texts.
@@ -41,12 +41,8 @@ impl Expander<'_> {
                 return;
             }
             // A command may shadow a built-in step and call it.
-            let is_command = |name: &str| {
-                let shadowing =
-                    STEPS.support(name).is_some() && within.iter().any(|it| **it == *name);
-                self.config.commands.contains_key(name) && !shadowing
-            };
-            if let Some(step) = self.reader.step(item, is_command) {
+            let shadowing = |name: &str| within.iter().any(|it| **it == *name);
+            if let Some(step) = self.reader.step(item, &self.config.commands, shadowing) {
                 self.step(step, within, depth, plan);
             }
         }

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 
 use super::template::{Piece, pieces, sole_reference};
 use crate::context::Context;
-use crate::diagnostic::{code, did_you_mean, error, list, warning};
+use crate::diagnostic::{code, error, warning};
 use crate::options::{PipelineValue, PipelineValues};
 use crate::yaml::{Entry, Mapping, Node, Span, Value};
 
@@ -40,6 +40,7 @@ pub(crate) fn substitute(cx: &Context<'_>, node: &Node, scope: Scope<'_>) -> Nod
     let result = match &node.value {
         Value::Scalar(scalar) => return scalar_text(cx, node, &scalar.text, scalar.quoted, scope),
         Value::Sequence(items) => {
+            cx.spend(items.len(), node.span);
             let items = items
                 .iter()
                 .map(|item| substitute(cx, item, scope))
@@ -114,7 +115,10 @@ fn scalar_text(cx: &Context<'_>, node: &Node, text: &str, quoted: bool, scope: S
 /// A text with its references replaced by the texts of their values.
 fn join(cx: &Context<'_>, span: Span, text: &str, scope: Scope<'_>) -> Node {
     let first_pass = matches!(scope, Scope::Pipeline(_));
-    let mut joined = String::with_capacity(text.len());
+    let mut joined = String::new();
+    if !cx.spend(text.len(), span) {
+        return Node::scalar(span, "", true);
+    }
     for piece in pieces(text) {
         match piece {
             Piece::Text(text) => joined.push_str(text),
@@ -211,7 +215,8 @@ fn pipeline(
         Some(PipelineValue::Literal(text)) => inserted(&text, false),
         None => {
             let message = format!("there is no pipeline value `{inside}`");
-            let help = did_you_mean(name, PipelineValues::names());
+            let all = |all| format!("the values are {all}");
+            let help = cx.hint(name, PipelineValues::names(), all);
             cx.report(error(code::UNKNOWN_REFERENCE, at(), message).maybe_help(help));
             Resolved::Nothing
         }
@@ -231,19 +236,18 @@ fn report_undefined<'n>(
     } else {
         "pipeline parameter"
     };
-    let help = did_you_mean(name, declared.clone()).unwrap_or_else(|| {
-        match declared.clone().next() {
-        Some(_) => format!("declared here: {}", list(declared)),
-        None if prefix == "parameters" => {
-            "declare it under `parameters`, or write `<< pipeline.parameters.… >>` for one of the \
-             pipeline"
+    let empty = declared.clone().next().is_none();
+    let help = cx.hint(name, declared, |all| match prefix {
+        _ if !empty => format!("declared here: {all}"),
+        "parameters" => {
+            "declare it under `parameters`, or write `<< pipeline.parameters.… >>` for \
+                         one of the pipeline"
                 .to_owned()
         }
-        None => "declare it under `parameters` at the top level".to_owned(),
-    }
+        _ => "declare it under `parameters` at the top level".to_owned(),
     });
     let message = format!("{what} `{name}` is not declared");
-    cx.report(error(code::UNDEFINED_PARAMETER, span, message).help(help));
+    cx.report(error(code::UNDEFINED_PARAMETER, span, message).maybe_help(help));
 }
 
 fn report_unknown(cx: &Context<'_>, span: Span, root: &str, inside: &str, is_name: bool) {

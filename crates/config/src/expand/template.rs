@@ -48,13 +48,16 @@ pub(super) fn pieces(text: &str) -> Vec<Piece<'_>> {
 /// The reference at the start of a text: closed on the same line, and either a plain name or
 /// something about parameters and values, which then is an expression.
 fn reference(from: &str) -> Option<Piece<'_>> {
-    let line = from.find('\n').map_or(from, |end| &from[..end]);
-    let close = line.find(">>")?;
+    // Nothing is looked at beyond the next opening: all texts are read once.
+    let rest = from.get(2..)?;
+    let rest = rest.find("<<").map_or(rest, |next| &rest[..next]);
+    let line = rest.find('\n').map_or(rest, |end| &rest[..end]);
+    let close = 2 + line.find(">>")?;
     let whole = &from[..close + 2];
     let inside = from[2..close].trim();
     let name = |c: char| c.is_ascii_alphanumeric() || "_-./".contains(c);
     let plain = !inside.is_empty() && inside.chars().all(name);
-    let speaks_of = |prefix| inside.contains(prefix) && !inside.contains("<<");
+    let speaks_of = |prefix| inside.contains(prefix);
     (plain
         || ["pipeline.", "parameters.", "matrix."]
             .into_iter()

@@ -1,10 +1,12 @@
 //! A workflow: its jobs under their names, and what they require.
 
+use std::collections::HashSet;
+
 use indexmap::IndexMap;
 use outrider_model::plan::{Requirement, WorkflowPlan};
 
 use super::{Expander, graph, logic};
-use crate::diagnostic::{code, did_you_mean, error, list};
+use crate::diagnostic::{code, error, list};
 use crate::syntax::{Invocation, Requires, Workflow};
 
 impl Expander<'_> {
@@ -20,10 +22,11 @@ impl Expander<'_> {
             .is_none_or(|it| self.condition(it) == Some(false));
         let names = names(&workflow.jobs);
         self.check_unique(&names, &workflow.jobs);
+        let known: HashSet<_> = names.iter().map(String::as_str).collect();
         let requirements: Vec<_> = workflow
             .jobs
             .iter()
-            .map(|job| self.requirements(job, &names, &workflow.jobs))
+            .map(|job| self.requirements(job, &names, &known, &workflow.jobs))
             .collect();
         graph::check_cycles(self.reader, &names, &workflow.jobs);
         let jobs = workflow.jobs.iter().zip(&names).zip(requirements);
@@ -74,11 +77,12 @@ impl Expander<'_> {
         &self,
         invocation: &Invocation,
         names: &[String],
+        known: &HashSet<&str>,
         jobs: &[Invocation],
     ) -> Vec<Requirement> {
         let found = invocation.requires.iter().filter(|requires| {
-            let known = names.contains(&requires.job);
-            if !known {
+            let known = known.contains(requires.job.as_str());
+            if !known && !self.reader.cx.is_stopped() {
                 self.report_unknown_requirement(requires, names, jobs);
             }
             known
@@ -104,9 +108,11 @@ impl Expander<'_> {
             [] => {
                 let message = format!("no job `{job}` in this workflow");
                 let names = || names.iter().map(String::as_str);
-                let all = || format!("there is {}", list(names()));
-                error(code::UNKNOWN_JOB, *span, message)
-                    .help(did_you_mean(job, names()).unwrap_or_else(all))
+                let help = self
+                    .reader
+                    .cx
+                    .hint(job, names(), |all| format!("there is {all}"));
+                error(code::UNKNOWN_JOB, *span, message).maybe_help(help)
             }
             [one] => error(
                 code::UNKNOWN_JOB,
@@ -136,14 +142,17 @@ impl Expander<'_> {
             return;
         }
         let names = || self.config.jobs.keys().map(|name| &**name);
-        let all = || format!("there is {}", list(names()));
+        let help = self
+            .reader
+            .cx
+            .hint(job, names(), |all| format!("there is {all}"));
         self.reader.report(
             error(
                 code::UNKNOWN_JOB,
                 *job_span,
                 format!("there is no job `{job}`"),
             )
-            .help(did_you_mean(job, names()).unwrap_or_else(all)),
+            .maybe_help(help),
         );
     }
 }

@@ -214,7 +214,7 @@ impl Place {
             .map(|(_, support)| *support)
     }
 
-    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> + Clone {
         self.keys.iter().map(|(name, _)| *name)
     }
 }

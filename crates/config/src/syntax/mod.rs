@@ -15,7 +15,6 @@ mod step;
 mod workflow;
 
 pub(crate) use config::{Config, Definition, Version};
-pub(crate) use keys::STEPS;
 pub(crate) use parameter::{Declarations, Declares, Type};
 pub(crate) use read::Reader;
 pub(crate) use step::Step;

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 
 use super::Reader;
 use super::keys::{INVOCATION, PARAMETER};
-use crate::diagnostic::{code, did_you_mean, error, list};
+use crate::diagnostic::{code, error, list};
 use crate::yaml::{Node, Plain, Scalar, Span, Value};
 
 /// The type of a parameter.
@@ -197,11 +197,10 @@ impl Reader<'_> {
             Type::EnvVarName => ("the name of an environment variable", None),
             Type::Enum(values) => {
                 let values = || values.iter().map(String::as_str);
-                let all = format!("it is one of {}", list(values()));
-                (
-                    "one of its `enum` values",
-                    Some(did_you_mean(text, values()).unwrap_or(all)),
-                )
+                let help = self
+                    .cx
+                    .hint(text, values(), |all| format!("it is one of {all}"));
+                ("one of its `enum` values", help)
             }
         };
         let message = format!("{what} must be {wanted}, not {actual}");

@@ -3,11 +3,12 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use indexmap::IndexMap;
 use outrider_model::plan::{CheckoutMethod, CheckoutStep, RunStep, When};
 
-use super::Reader;
 use super::keys::{CHECKOUT, CONDITIONAL, RUN, STEPS, Support};
-use crate::diagnostic::{code, did_you_mean, error};
+use super::{Definition, Reader};
+use crate::diagnostic::{code, error};
 use crate::yaml::{Mapping, Node, Span, Value};
 
 /// A step as written.
@@ -36,9 +37,14 @@ const LONGEST_RERUN_DELAY: Duration = Duration::from_secs(600);
 const LONGEST_NAME: usize = 80;
 
 impl Reader<'_> {
-    /// One entry of `steps`. `is_command` knows the commands of the config, which go before what
-    /// is built in.
-    pub(crate) fn step(self, node: &Node, is_command: impl Fn(&str) -> bool) -> Option<Step> {
+    /// One entry of `steps`. The commands of the config go before what is built in, except where
+    /// `shadowing` says that this is the command that took the place of the built-in step.
+    pub(crate) fn step(
+        self,
+        node: &Node,
+        commands: &IndexMap<Rc<str>, Definition>,
+        shadowing: impl Fn(&str) -> bool,
+    ) -> Option<Step> {
         let (name, span, body) = match &node.value {
             Value::Scalar(_) => (self.name(node, "a step")?.into(), node.span, None),
             Value::Mapping(mapping) => {
@@ -61,7 +67,7 @@ impl Reader<'_> {
             return None;
         }
         let body = body.filter(|body| !body.is_null());
-        if is_command(&name) {
+        if commands.contains_key(&name) && !(STEPS.support(&name).is_some() && shadowing(&name)) {
             return Some(Step::Command {
                 name,
                 span,
@@ -73,7 +79,7 @@ impl Reader<'_> {
             "checkout" => self.checkout(body).map(Step::Checkout),
             "when" | "unless" => self.conditional(&name, span, body),
             "steps" => Some(Step::Steps(self.required(body, "steps", span)?.clone())),
-            _ => self.refuse_step(&name, span),
+            _ => self.refuse_step(&name, span, commands),
         }
     }
 
@@ -95,17 +101,24 @@ impl Reader<'_> {
         None
     }
 
-    fn refuse_step(self, name: &str, span: Span) -> Option<Step> {
+    fn refuse_step(
+        self,
+        name: &str,
+        span: Span,
+        commands: &IndexMap<Rc<str>, Definition>,
+    ) -> Option<Step> {
         if STEPS.support(name) == Some(Support::NotYet) {
             self.not_supported(span, &format!("the step `{name}`"));
         } else if name.contains('/') {
             self.not_supported(span, &format!("`{name}`: a command of an orb"));
         } else {
-            let hint =
-                || "steps are `run`, `checkout`, `when`, `unless` and the config's `commands`";
-            let help = did_you_mean(name, STEPS.names()).unwrap_or_else(|| hint().to_owned());
+            let mut names: Vec<&str> = STEPS.names().collect();
+            names.extend(commands.keys().map(|name| &**name));
+            let help = self.cx.hint(name, names.into_iter(), |_| {
+                "steps are `run`, `checkout`, `when`, `unless` and the config's `commands`".into()
+            });
             let message = format!("there is no step or command `{name}`");
-            self.report(error(code::UNKNOWN_COMMAND, span, message).help(help));
+            self.report(error(code::UNKNOWN_COMMAND, span, message).maybe_help(help));
         }
         None
     }
@@ -257,7 +270,7 @@ fn plain_run(command: String) -> RunStep {
         name: name_of(&command),
         command,
         shell: None,
-        environment: indexmap::IndexMap::new(),
+        environment: IndexMap::new(),
         background: false,
         working_directory: None,
         no_output_timeout: NO_OUTPUT_TIMEOUT,
