@@ -72,6 +72,9 @@ impl Reader<'_> {
     /// Checks the keys of the top level.
     pub(crate) fn check_top(self, document: &Document, root: &Mapping, version: Version) {
         for (key, entry) in &root.entries {
+            if self.cx.is_stopped() {
+                return;
+            }
             let span = entry.key_span;
             match TOP.support(key) {
                 Some(_) if version == Version::V2 && SINCE_2_1.contains(&&**key) => self.report(

@@ -246,6 +246,9 @@ impl Reader<'_> {
     }
 
     pub(crate) fn unknown_key(self, key: &str, span: Span, place: &Place) {
+        if self.cx.is_stopped() {
+            return;
+        }
         let Place { name, .. } = place;
         let working = || place.keys.iter().filter(|(_, support)| *support == Works);
         let all = || format!("{name} takes {}", list(working().map(|(name, _)| *name)));
