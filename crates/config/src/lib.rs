@@ -1,4 +1,4 @@
-//! Compiles CircleCI's config language into an Outrider [`Plan`](outrider_model::plan::Plan).
+//! Compiles CircleCI's config language into an Outrider [`Plan`].
 //!
 //! A config goes through three rooms: `yaml` makes it a tree that knows where everything stands,
 //! `syntax` says what keys there are and what they mean, `expand` resolves parameters, commands and
