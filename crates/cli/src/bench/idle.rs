@@ -1,0 +1,255 @@
+//! `outrider bench idle`
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use outrider_api::client::{Client, ClientSettings};
+use outrider_api::tokens::{CreateToken, TokenScope};
+use outrider_model::secret::Token;
+use outrider_model::{RunnerId, Timestamp};
+use outrider_service::OsRandom;
+use serde_json::json;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use super::platform::CLASS;
+use super::table::{self, Figure, rounded};
+use super::BenchArgs;
+use crate::failure::{Failure, code};
+
+/// As many claims wait at the server.
+const WAITING: usize = 10_000;
+
+/// Measures and prints.
+pub async fn run(args: BenchArgs) -> Result<(), Failure> {
+    raise_open_files();
+    let waiting = if args.quick { WAITING / 10 } else { WAITING };
+    let folder = tempfile::tempdir().map_err(|e| Failure::cannot_write("a temporary folder", e))?;
+    let floor = floor_rss()?;
+    let server = Server::start(folder.path()).await?;
+    let token = server.class_token().await?;
+    let settled = settled_rss(&server.process).await?;
+    let runner = Process::start(&[
+        "runner", "start", "--url", &server.url, "--token-file", &write(folder.path(), &token)?,
+        "--data", &folder.path().join("runner").display().to_string(),
+    ])?;
+    server.wait_for_runners(1).await?;
+    let runner_rss = settled_rss(&runner).await?;
+    drop(runner);
+
+    let before = settled_rss(&server.process).await?;
+    let mut parked = Vec::with_capacity(waiting);
+    for _ in 0..waiting {
+        parked.push(park(&server, &token).await?);
+    }
+    server.wait_for_waiting(waiting).await?;
+    let with_waiting = settled_rss(&server.process).await?;
+    drop(parked);
+
+    let per_runner = (with_waiting - before) / waiting as f64;
+    let mb = |kb: f64| kb / 1024.0;
+    if args.json {
+        crate::show::json(&json!({ "idle": {
+            "runner_rss_mb": rounded(mb(runner_rss)),
+            "server_rss_mb": rounded(mb(settled)),
+            "kb_per_waiting_runner": rounded(per_runner),
+            "waiting_runners": waiting,
+            "floors": { "process_rss_mb": rounded(mb(floor)) },
+        }}));
+        return Ok(());
+    }
+    let floor_text = format!("this program, doing nothing {:.1} MB", mb(floor));
+    let figures = [
+        Figure {
+            name: "idle runner, RSS",
+            value: format!("{:.1} MB", mb(runner_rss)),
+            floor: floor_text.clone(),
+            ratio: Some(runner_rss / floor),
+            target: "12 MB",
+        },
+        Figure {
+            name: "server without runners, RSS",
+            value: format!("{:.1} MB", mb(settled)),
+            floor: floor_text,
+            ratio: Some(settled / floor),
+            target: "40 MB",
+        },
+        Figure {
+            name: "added per waiting runner",
+            value: format!("{per_runner:.1} KB at {waiting}"),
+            floor: "hyper and axum alone about 10 KB".to_owned(),
+            ratio: None,
+            target: "14 KB",
+        },
+    ];
+    table::print("idle", &figures);
+    Ok(())
+}
+
+/// A child process of this program, killed when it is dropped.
+struct Process(Child);
+
+impl Process {
+    fn start(arguments: &[&str]) -> Result<Self, Failure> {
+        let program = std::env::current_exe().map_err(|e| Failure::internal("find this program", e))?;
+        let child = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .map_err(|error| Failure::internal("start this program", error))?;
+        Ok(Self(child))
+    }
+
+    /// Resident memory in KB.
+    fn rss(&self) -> Result<f64, Failure> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id()));
+        let status = status.map_err(|error| Failure::internal("read /proc", error))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        number.ok_or_else(|| Failure::new(code::FAILED, "the measured process ended"))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+struct Server {
+    process: Process,
+    url: String,
+    client: Client,
+}
+
+impl Server {
+    async fn start(folder: &Path) -> Result<Self, Failure> {
+        let port = free_port()?;
+        let data = folder.join("server");
+        let listen = format!("127.0.0.1:{port}");
+        let process =
+            Process::start(&["server", "--listen", &listen, "--data", &data.display().to_string()])?;
+        let url = format!("http://{listen}");
+        let token = wait_for(|| std::fs::read_to_string(data.join("admin-token")).ok()).await?;
+        let token = Token::presented(token.trim());
+        let client = Client::new(&ClientSettings { url: url.clone(), token, ca_certificates: None })?;
+        for _ in 0..500 {
+            if client.queue().await.is_ok() {
+                return Ok(Self { process, url, client });
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Err(Failure::new(code::FAILED, "the measured server did not start"))
+    }
+
+    async fn class_token(&self) -> Result<String, Failure> {
+        let class = CLASS.parse().map_err(|e: outrider_model::InvalidClassName| Failure::internal("name a class", e))?;
+        let request = CreateToken { scope: TokenScope::Class { class }, nickname: String::new() };
+        Ok(self.client.create_token(&request).await?.token)
+    }
+
+    async fn wait_for_runners(&self, count: usize) -> Result<(), Failure> {
+        loop {
+            if self.client.runners(&Default::default()).await?.items.len() >= count {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn wait_for_waiting(&self, count: usize) -> Result<(), Failure> {
+        let url = format!("{}/metrics", self.url);
+        for _ in 0..1_000 {
+            let text = match reqwest::get(&url).await {
+                Ok(answer) => answer.text().await.unwrap_or_default(),
+                Err(_) => String::new(),
+            };
+            let line = text.lines().find_map(|line| line.strip_prefix("outrider_waiting_runners "));
+            if line.and_then(|number| number.parse().ok()).is_some_and(|number: usize| number >= count) {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Err(Failure::new(code::FAILED, "not all claims arrived at the server"))
+    }
+}
+
+/// Sends a claim that waits, as a runner does, on a connection of its own.
+async fn park(server: &Server, token: &str) -> Result<TcpStream, Failure> {
+    let failed = |error: std::io::Error| Failure::internal("connect", error);
+    let address = server.url.trim_start_matches("http://");
+    let id = RunnerId::new(Timestamp::from_millis(1_700_000_000_000), &OsRandom::new());
+    let body = json!({
+        "runner": { "id": id, "name": "idle", "hostname": "idle", "version": "1", "slots": 1 },
+        "slots": 1, "wait_ms": 60_000,
+    })
+    .to_string();
+    let request = format!(
+        "POST /api/v1/runner/claim HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {token}\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut stream = TcpStream::connect(address).await.map_err(failed)?;
+    stream.write_all(request.as_bytes()).await.map_err(failed)?;
+    Ok(stream)
+}
+
+/// The memory of this program when it only waits: the floor under every other figure.
+fn floor_rss() -> Result<f64, Failure> {
+    let mut child = Command::new("/bin/sh")
+        .args(["-c", "exec sleep 60"])
+        .stdin(Stdio::null())
+        .spawn()
+        .map(Process)
+        .map_err(|error| Failure::internal("start a process", error))?;
+    std::thread::sleep(Duration::from_millis(50));
+    let rss = child.rss();
+    let _ = child.0.kill();
+    rss
+}
+
+/// The memory once it no longer changes much.
+async fn settled_rss(process: &Process) -> Result<f64, Failure> {
+    let mut last = process.rss()?;
+    for _ in 0..40 {
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        let now = process.rss()?;
+        if (now - last).abs() < 64.0 {
+            return Ok(now);
+        }
+        last = now;
+    }
+    Ok(last)
+}
+
+async fn wait_for<T>(look: impl Fn() -> Option<T>) -> Result<T, Failure> {
+    for _ in 0..500 {
+        if let Some(found) = look() {
+            return Ok(found);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Err(Failure::new(code::FAILED, "the measured server did not start"))
+}
+
+fn free_port() -> Result<u16, Failure> {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    port.map(|address| address.port()).map_err(|error| Failure::internal("find a free port", error))
+}
+
+fn write(folder: &Path, token: &str) -> Result<String, Failure> {
+    let path = folder.join("class-token");
+    std::fs::write(&path, token).map_err(|error| Failure::cannot_write(path.display(), error))?;
+    Ok(path.display().to_string())
+}
+
+/// Ten thousand connections need as many descriptors, here and in the server that inherits it.
+fn raise_open_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    let _ = setrlimit(Resource::Nofile, limit);
+}
