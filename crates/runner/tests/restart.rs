@@ -1,0 +1,237 @@
+//! A runner that is killed, and the next one on the same spool.
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use outrider_model::Outcome;
+use outrider_model::reason::EndReason;
+use outrider_service::Shutdown;
+use support::executor::noise;
+use support::rig::Rig;
+use support::tasks::{run, task};
+use tokio::runtime::Runtime;
+
+/// A process of the runner that can be killed: its tasks vanish wherever they are.
+struct Process {
+    runtime: Runtime,
+    shutdown: Shutdown,
+    ended: tokio::task::JoinHandle<Result<(), outrider_runner::RunnerError>>,
+}
+
+struct Story {
+    rig: Arc<Rig>,
+    observer: Runtime,
+}
+
+impl Story {
+    fn begin() -> Self {
+        let observer = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        Self {
+            rig: Arc::new(Rig::new()),
+            observer,
+        }
+    }
+
+    fn start(&self) -> Process {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let shutdown = Shutdown::new();
+        let ended = {
+            let _inside = runtime.enter();
+            outrider_service::Tasks::new().spawn(self.rig.runner().run(shutdown.clone()))
+        };
+        Process {
+            runtime,
+            shutdown,
+            ended,
+        }
+    }
+
+    fn wait<T>(&self, what: impl Future<Output = T>) -> T {
+        let limited = async { tokio::time::timeout(Duration::from_secs(100), what).await };
+        self.observer
+            .block_on(limited)
+            .expect("it takes far too long")
+    }
+
+    fn end(&self, process: Process) {
+        process.shutdown.drain();
+        self.wait(process.ended).unwrap().unwrap();
+        self.rig.server.assert_lawful();
+        assert_eq!(self.rig.leftovers(), 0);
+    }
+
+    fn kill(&self, process: Process) {
+        drop(process.runtime);
+    }
+}
+
+#[test]
+fn killed_before_the_first_step_the_task_goes_back() {
+    let story = Story::begin();
+    let (server, world) = (&story.rig.server, &story.rig.world);
+    world.with(|world| world.slow_prepare = true);
+    let first = story.start();
+    let id = server.queue(task([run("print x")]));
+    story.wait(world.until(|world| world.counters.contains_key("preparing")));
+    story.kill(first);
+    let second = story.start();
+    story.wait(server.until(|state| state.tasks[&id].released));
+    story.end(second);
+    assert!(world.scripts().is_empty());
+}
+
+#[test]
+fn killed_in_a_step_the_task_is_lost_and_its_log_whole() {
+    for bytes in [0, 3_000, 50_000, 2_000_000] {
+        let story = Story::begin();
+        let (server, world) = (&story.rig.server, &story.rig.world);
+        let first = story.start();
+        let script = format!("print begin\nbytes {bytes}\nprint sync\nhang");
+        let id = server.queue(task([run("print one"), run(&script)]));
+        story.wait(server.until(|state| state.tasks[&id].log.ends_with(b"sync\n")));
+        server.change(|state| state.faults.away = true);
+        story.kill(first);
+        assert_eq!(world.with(|world| world.live.len()), 1, "left behind");
+        server.change(|state| state.faults.away = false);
+        let second = story.start();
+        let finished = story.wait(server.finished(id));
+        assert_eq!(finished.outcome, Outcome::Lost);
+        let runner = "anna".to_owned();
+        assert_eq!(finished.reason, Some(EndReason::RunnerRestarted { runner }));
+        assert_eq!(
+            world.with(|world| (world.live.len(), world.recovered.len())),
+            (0, 1)
+        );
+        let mark = "[outrider] The log ends here: \
+            runner anna was killed or restarted while a step ran.\n";
+        let expected = [b"one\nbegin\n", &*noise(bytes), b"sync\n", mark.as_bytes()].concat();
+        {
+            let state = server.state();
+            let record = &state.tasks[&id];
+            assert!(record.log == expected, "{bytes}: the log is another one");
+            let ends: Vec<_> = record
+                .steps
+                .iter()
+                .map(|step| step.ended.as_ref().unwrap().outcome)
+                .collect();
+            assert_eq!(ends, [Outcome::Passed, Outcome::Lost]);
+        }
+        story.end(second);
+    }
+}
+
+#[test]
+fn killed_with_an_unanswered_end_the_end_is_told_again() {
+    for arrived in [false, true] {
+        let story = Story::begin();
+        let server = &story.rig.server;
+        let first = story.start();
+        let id = server.queue(task([run("print x\ngate go\nbytes 300000"), run("exit 7")]));
+        story.wait(server.until(|state| !state.tasks[&id].log.is_empty()));
+        server.change(|state| {
+            (state.faults.away, state.faults.lose_report_answers) = (!arrived, arrived);
+        });
+        story.rig.world.open("go");
+        if arrived {
+            story.wait(server.finished(id));
+        } else {
+            story.wait(
+                story
+                    .rig
+                    .world
+                    .until(|world| world.live.is_empty() && !world.execs.is_empty()),
+            );
+            // The end is in the spool as soon as the slot is free; there is nothing to wait for
+            // but the journal itself.
+            let journal = story.rig.settings.spool.join("00001.task");
+            story.wait(async {
+                while !std::fs::read_to_string(&journal)
+                    .unwrap()
+                    .contains("\"finished\"")
+                {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            });
+        }
+        story.kill(first);
+        server.change(|state| {
+            (state.faults.away, state.faults.lose_report_answers) = (false, false);
+        });
+        let second = story.start();
+        let finished = story.wait(server.finished(id));
+        assert_eq!(finished.outcome, Outcome::Failed);
+        assert!(matches!(
+            finished.reason,
+            Some(EndReason::StepFailed { step: 1, .. })
+        ));
+        story.end(second);
+    }
+}
+
+#[test]
+fn a_torn_journal_tells_what_it_still_can() {
+    let story = Story::begin();
+    let server = &story.rig.server;
+    let first = story.start();
+    let id = server.queue(task([run("print x\nhang")]));
+    story.wait(server.until(|state| state.tasks[&id].log == b"x\n"));
+    story.kill(first);
+    let journal = story.rig.settings.spool.join("00001.task");
+    let mut content = std::fs::read(&journal).unwrap();
+    content.extend_from_slice(b"01957f3e-6c1a-7d2e-9c55-0a4f6b1d2e3f 00 {\"finish");
+    std::fs::write(&journal, content).unwrap();
+    let second = story.start();
+    let finished = story.wait(server.finished(id));
+    assert!(matches!(
+        finished.reason,
+        Some(EndReason::RunnerRestarted { .. })
+    ));
+    story.end(second);
+}
+
+#[test]
+fn journals_that_say_nothing_are_cleared_away() {
+    let story = Story::begin();
+    let spool = &story.rig.settings.spool;
+    std::fs::create_dir_all(spool).unwrap();
+    for (name, content) in [
+        ("00001.task", ""),
+        ("00002.task", "-1957f3e rubbish\n"),
+        ("00003.task", "a b {}\n"),
+        (
+            "01957f3e-6c1a-7d2e-9c55-0a4f6b1d2e3f.log",
+            "bytes of nobody",
+        ),
+    ] {
+        std::fs::write(spool.join(name), content).unwrap();
+    }
+    let process = story.start();
+    let id = story.rig.server.queue(task([run("print x")]));
+    story.wait(story.rig.server.finished(id));
+    story.end(process);
+}
+
+#[test]
+fn what_was_claimed_by_others_meanwhile_is_dropped() {
+    let story = Story::begin();
+    let server = &story.rig.server;
+    let first = story.start();
+    let id = server.queue(task([run("print x\nhang")]));
+    story.wait(server.until(|state| state.tasks[&id].started));
+    story.kill(first);
+    server.change(|state| state.tasks.get_mut(&id).unwrap().stale = true);
+    let second = story.start();
+    let next = server.queue(task([run("print next")]));
+    story.wait(server.finished(next));
+    story.end(second);
+    assert!(server.state().tasks[&id].finished.is_none());
+}
