@@ -1,6 +1,6 @@
 //! The SQLite backend.
 //!
-//! Start with [`writer`](self) for how it commits, `rollup.rs` for what follows from a change, and
+//! Start with `writer.rs` for how it commits, `rollup.rs` for what follows from a change, and
 //! `migrations/` for what is kept.
 
 mod cancel;
