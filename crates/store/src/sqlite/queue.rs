@@ -15,7 +15,7 @@ use super::fault::{Fault, Res};
 use super::ids::{index_of, job_of};
 use super::rows::{Held, Millis, opt_time};
 use super::tx::{Tx, class_id};
-use crate::{Claim, HeldLease, QueueDepth, Woken};
+use crate::{Claim, HeldLease, QueueDepth, StoreError, Woken};
 
 /// A claimed task whose payload is not put together yet: that is not the writer's work.
 pub type Unpacked = ClaimedTask<Arc<Parts>>;
@@ -159,9 +159,13 @@ impl Tx<'_> {
                 continue;
             };
             // What has started, or has ended, stays as it is.
-            if self.apply(&mut held, TaskEvent::Release(id)).is_ok() {
-                self.end_attempt(&mut held, None)?;
-                held.task.save(self.db)?;
+            match self.apply(&mut held, TaskEvent::Release(id)) {
+                Ok(_) => {
+                    self.end_attempt(&mut held, None)?;
+                    held.task.save(self.db)?;
+                }
+                Err(Fault::Answer(StoreError::Illegal(_))) => {}
+                Err(fault) => return Err(fault),
             }
         }
         self.take_woken()
