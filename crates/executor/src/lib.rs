@@ -5,6 +5,7 @@
 
 pub mod conformance;
 pub mod fake;
+mod path;
 pub mod process;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,8 @@ use outrider_model::AttemptId;
 use outrider_model::plan::EnvironmentKind;
 use outrider_model::report::{Exit, Usage};
 use serde::{Deserialize, Serialize};
+
+use self::path::resolve;
 
 /// Makes environments for tasks: as processes on the host, in containers, in VMs.
 ///

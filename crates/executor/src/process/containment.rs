@@ -143,7 +143,9 @@ async fn kill_cgroup(cgroup: &Cgroup, end: Instant) -> io::Result<()> {
         pause.wait(KILL_DEADLINE).await;
     }
     if killed {
-        blocking(|| Ok(orphans::reap())).await?;
+        spawn_blocking(orphans::reap)
+            .await
+            .map_err(io::Error::other)?;
     } else {
         orphans::reap();
     }

@@ -1,8 +1,8 @@
 //! The directory of an attempt: made for its owner alone, and removed whatever is in it.
 
-use std::fs::{self, DirBuilder, Permissions};
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::fs::{self, DirBuilder, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 /// Makes a directory that must not exist, and those above it that do not.
@@ -17,15 +17,27 @@ pub(super) fn create_private(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Makes a directory and those above it that do not exist.
+pub(super) fn create_all_private(path: &Path) -> io::Result<()> {
+    DirBuilder::new().mode(0o700).recursive(true).create(path)
+}
+
 /// Writes a file that only its owner can read and that must not exist.
 pub(super) fn write_private(path: &Path, text: &str) -> io::Result<()> {
-    use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
+    let create = || {
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)
+    };
+    let mut file = match (create(), path.parent()) {
+        (Err(error), Some(parent)) if error.kind() == io::ErrorKind::NotFound => {
+            create_all_private(parent)?;
+            create()?
+        }
+        (file, _) => file?,
+    };
     file.write_all(text.as_bytes())
 }
 

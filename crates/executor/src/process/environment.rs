@@ -14,7 +14,8 @@ use tokio_util::task::TaskTracker;
 use super::ProcessHandle;
 use super::child;
 use super::containment::Containment;
-use super::directory::{remove_all, write_private};
+use super::directory::{create_all_private, remove_all, write_private};
+use super::home::{Homes, remove_scripts, script};
 use super::pipe::pipe;
 use super::relay::{Relay, follow_script};
 use super::spawn::{Launch, infrastructure};
@@ -26,6 +27,8 @@ pub(super) struct ProcessEnvironment {
     pub working_directory: PathBuf,
     pub prefix: Arc<[String]>,
     pub keep_directory: bool,
+    pub homes: Arc<Homes>,
+    pub slot: usize,
     pub containment: Containment,
     pub state: Mutex<State>,
     /// No process is left: readers take what is in their pipes and end.
@@ -68,9 +71,7 @@ impl ProcessEnvironment {
             let message = "the environment was stopped, no step can start in it any more";
             return Err(ExecutorError::infrastructure(message, None));
         }
-        let script = self
-            .directory
-            .join(format!(".outrider-step-{}", state.scripts));
+        let script = script(&self.directory, self.attempt, state.scripts);
         state.scripts += 1;
         write_private(&script, &request.script)
             .map_err(|error| infrastructure("the step's script could not be written", error))?;
@@ -109,7 +110,8 @@ impl ProcessEnvironment {
     }
 
     async fn remove_directory(&self) -> io::Result<()> {
-        if self.keep_directory {
+        remove_scripts(&self.directory, self.attempt, self.state().scripts);
+        if self.keep_directory || self.homes.take_back(&self.directory, self.slot) {
             return Ok(());
         }
         let directory = self.directory.clone();
@@ -139,7 +141,7 @@ impl Environment for ProcessEnvironment {
     }
 
     fn resolve(&self, path: &str) -> PathBuf {
-        resolve(&self.directory, &self.working_directory, path)
+        crate::resolve(&self.directory, &self.working_directory, path)
     }
 
     async fn exec(
@@ -198,7 +200,7 @@ impl Environment for ProcessEnvironment {
 }
 
 fn create_working_directory(path: &Path) -> Result<(), ExecutorError> {
-    std::fs::create_dir_all(path).map_err(|error| {
+    create_all_private(path).map_err(|error| {
         let what = format!(
             "the working directory `{}` could not be created",
             path.display()
@@ -213,37 +215,4 @@ fn create_working_directory(path: &Path) -> Result<(), ExecutorError> {
             ),
         }
     })
-}
-
-/// What a path of the config means, given what `~` is and where the job works.
-pub(super) fn resolve(home: &Path, working_directory: &Path, path: &str) -> PathBuf {
-    match path.strip_prefix('~') {
-        Some("") => home.to_owned(),
-        Some(rest) if rest.starts_with('/') => home.join(rest.trim_start_matches('/')),
-        _ if path.is_empty() || path == "." => working_directory.to_owned(),
-        _ => working_directory.join(path),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_of_the_config() {
-        let resolve = |path| resolve(Path::new("/w/1"), Path::new("/w/1/project"), path);
-        for (path, means) in [
-            ("~", "/w/1"),
-            ("~/", "/w/1/"),
-            ("~/project/a", "/w/1/project/a"),
-            ("~//etc", "/w/1/etc"),
-            ("~other", "/w/1/project/~other"),
-            ("a/b", "/w/1/project/a/b"),
-            (".", "/w/1/project"),
-            ("", "/w/1/project"),
-            ("/etc", "/etc"),
-        ] {
-            assert_eq!(resolve(path), Path::new(means), "{path}");
-        }
-    }
 }

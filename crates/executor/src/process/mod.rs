@@ -12,6 +12,7 @@ mod clone;
 mod containment;
 mod directory;
 mod environment;
+mod home;
 mod orphans;
 mod pipe;
 mod proc;
@@ -26,6 +27,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use async_trait::async_trait;
 use outrider_model::AttemptId;
+use outrider_model::plan::EnvironmentKind;
 use serde::{Deserialize, Serialize};
 use tokio::sync::RwLock;
 use tokio::task::spawn_blocking;
@@ -35,6 +37,7 @@ use tokio_util::task::TaskTracker;
 use self::cgroup::{Cgroup, Cgroups};
 use self::containment::Containment;
 use self::environment::{Phase, ProcessEnvironment, State};
+use self::home::Homes;
 use self::spawn::infrastructure;
 use self::sweep::{Scope, Sweep};
 use crate::{Environment, Executor, ExecutorError, Finding, Handle, PrepareRequest};
@@ -46,7 +49,8 @@ pub struct ProcessSettings {
     /// is needed.
     pub root: PathBuf,
     /// Tells the runners of one host apart; the same again after a restart. It becomes part of the
-    /// name of a cgroup, in which characters other than letters, digits, `-`, `_` and `.` become `_`.
+    /// names of a cgroup and of directories, in which all but letters, digits, `-`, `_` and `.`
+    /// becomes `_`.
     pub runner_name: String,
     /// What stands before every shell, for example `["nice", "-n", "10"]`. Usually empty.
     pub command_prefix: Vec<String>,
@@ -54,6 +58,9 @@ pub struct ProcessSettings {
     pub cleanup_working_directory: bool,
     /// Whether cgroups are used where the host has them. Usually true.
     pub cgroups: bool,
+    /// Whether jobs that name a docker image run on the host, without the image. Usually false:
+    /// nobody is to be surprised by that.
+    pub images_on_host: bool,
 }
 
 impl ProcessSettings {
@@ -65,6 +72,7 @@ impl ProcessSettings {
             command_prefix: Vec::new(),
             cleanup_working_directory: true,
             cgroups: true,
+            images_on_host: false,
         }
     }
 }
@@ -91,6 +99,7 @@ pub struct ProcessHandle {
 pub struct ProcessExecutor {
     settings: ProcessSettings,
     prefix: Arc<[String]>,
+    homes: Arc<Homes>,
     cgroups: OnceLock<Result<Cgroups, String>>,
 }
 
@@ -100,10 +109,30 @@ impl ProcessExecutor {
         // Handles must mean the same wherever the next runner is started from.
         settings.root = std::path::absolute(&settings.root).unwrap_or(settings.root);
         let prefix = settings.command_prefix.as_slice().into();
+        let homes = Arc::new(Homes::new(
+            settings.root.clone(),
+            &tame(&settings.runner_name),
+        ));
         Self {
             settings,
             prefix,
+            homes,
             cgroups: OnceLock::new(),
+        }
+    }
+
+    fn check_image(&self, kind: &EnvironmentKind) -> Result<(), ExecutorError> {
+        match kind {
+            EnvironmentKind::Docker { images } if !self.settings.images_on_host => {
+                let image = images.first().map_or("", |image| image.image.as_str());
+                let message = format!(
+                    "the job wants the docker image {image}, and this runner runs processes; \
+                     start it with --executor process to run such jobs on the host without their \
+                     image, or give the job `machine: true`"
+                );
+                Err(ExecutorError::user(message, None))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -113,11 +142,13 @@ impl ProcessExecutor {
         self.cgroups.get()?.as_ref().err().map(String::as_str)
     }
 
-    /// Removes the cgroups that no environment uses. Dropping the executor does it too.
+    /// Removes the cgroups and directories that are kept for later attempts. Dropping the executor
+    /// does it too.
     pub fn shutdown(&self) {
         if let Some(Ok(cgroups)) = self.cgroups.get() {
             cgroups.remove_unused();
         }
+        self.homes.remove_spares();
     }
 
     fn cgroups(&self) -> &Result<Cgroups, String> {
@@ -125,16 +156,7 @@ impl ProcessExecutor {
             if !self.settings.cgroups {
                 return Err("switched off".to_owned());
             }
-            let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-            let tame = |c: char| if allowed(c) { c } else { '_' };
-            Cgroups::create(
-                &self
-                    .settings
-                    .runner_name
-                    .chars()
-                    .map(tame)
-                    .collect::<String>(),
-            )
+            Cgroups::create(&tame(&self.settings.runner_name))
         })
     }
 
@@ -148,6 +170,20 @@ impl ProcessExecutor {
         let sweep = Sweep::new(request.attempt, directory, Scope::Descendants);
         Ok(Containment::Sweep(Arc::new(sweep)))
     }
+}
+
+impl Drop for ProcessExecutor {
+    fn drop(&mut self) {
+        self.shutdown();
+    }
+}
+
+/// What can stand in the name of a file or cgroup.
+fn tame(name: &str) -> String {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    name.chars()
+        .map(|c| if allowed(c) { c } else { '_' })
+        .collect()
 }
 
 #[async_trait]
@@ -167,23 +203,27 @@ impl Executor for ProcessExecutor {
         &self,
         request: PrepareRequest,
     ) -> Result<Arc<dyn Environment>, ExecutorError> {
-        let directory = self.settings.root.join(request.attempt.to_string());
-        directory::create_private(&directory).map_err(|error| {
-            let what = format!("the directory `{}` could not be made", directory.display());
-            infrastructure(&what, error)
-        })?;
+        self.check_image(&request.kind)?;
+        let directory = self
+            .homes
+            .take(request.attempt, request.slot)
+            .map_err(|error| {
+                let root = self.settings.root.display();
+                infrastructure(&format!("no directory could be made in `{root}`"), error)
+            })?;
         let containment = self.contain(&request, &directory).map_err(|error| {
-            // It is empty.
-            let _ = std::fs::remove_dir(&directory);
+            let _ = directory::remove_all(&directory);
             infrastructure("a cgroup for the task could not be made", error)
         })?;
         let home = &directory;
         Ok(Arc::new(ProcessEnvironment {
             attempt: request.attempt,
-            working_directory: environment::resolve(home, home, &request.working_directory),
+            working_directory: crate::resolve(home, home, &request.working_directory),
             directory,
             prefix: Arc::clone(&self.prefix),
             keep_directory: !self.settings.cleanup_working_directory,
+            homes: Arc::clone(&self.homes),
+            slot: request.slot,
             containment,
             state: Mutex::new(State::default()),
             ended: CancellationToken::new(),
@@ -207,6 +247,7 @@ impl Executor for ProcessExecutor {
                 error,
             )
         })?;
+        home::remove_all_scripts(&handle.directory, handle.attempt);
         // A damaged handle must not make us remove anything else.
         let is_its_own = handle.directory.ends_with(handle.attempt.to_string());
         if self.settings.cleanup_working_directory && is_its_own {
