@@ -109,11 +109,11 @@ async fn echo_for(url: String, time: Duration) -> u32 {
     let ends = Instant::now() + time;
     let mut count = 0;
     while Instant::now() < ends {
-        let answer = client.post(&url).json(&body).send().await;
-        match answer {
-            Ok(answer) if answer.bytes().await.is_ok() => count += 1,
-            _ => break,
+        let Ok(answer) = client.post(&url).json(&body).send().await else { break };
+        if answer.bytes().await.is_err() {
+            break;
         }
+        count += 1;
     }
     count
 }
