@@ -43,16 +43,11 @@ impl Claims<'_> {
     /// an idle runner does nothing else.
     pub async fn run(&self, employer: &impl Employer) -> Result<(), RunnerError> {
         let mut backoff = Backoff::new("claim tasks", Arc::clone(&self.random));
-        let mut last_work = Instant::now();
         while !self.shutdown.is_draining() {
-            let next = self.next(&mut backoff);
-            let Some(next) = self.unless_idle(last_work, next).await else {
-                if self.slots.idle() {
-                    tracing::info!("no work for the idle timeout: ending");
-                    self.shutdown.drain();
-                }
-                last_work = Instant::now();
-                continue;
+            let Some(next) = self.unless_idle(self.next(&mut backoff)).await else {
+                tracing::info!("no work for as long as the idle timeout says: ending");
+                self.shutdown.drain();
+                break;
             };
             let Some(answer) = next? else { continue };
             if answer.drain {
@@ -60,9 +55,6 @@ impl Claims<'_> {
                 self.shutdown.drain();
             }
             let any = !answer.tasks.is_empty();
-            if any {
-                last_work = Instant::now();
-            }
             for task in answer.tasks {
                 if !employer.begin(task).await {
                     backoff.failed(&"the spool has no room for a task").await;
@@ -75,11 +67,24 @@ impl Claims<'_> {
         Ok(())
     }
 
-    /// None if the idle timeout is over first.
-    async fn unless_idle<T>(&self, last_work: Instant, next: impl Future<Output = T>) -> Option<T> {
-        match self.settings.idle_timeout {
-            Some(limit) => tokio::time::timeout_at(last_work + limit, next).await.ok(),
-            None => Some(next.await),
+    /// None if there was no work for as long as the idle timeout says.
+    async fn unless_idle<T>(&self, next: impl Future<Output = T>) -> Option<T> {
+        let Some(limit) = self.settings.idle_timeout else {
+            return Some(next.await);
+        };
+        let mut next = std::pin::pin!(next);
+        loop {
+            let since = self.slots.idle_since().unwrap_or_else(Instant::now);
+            if let Ok(answer) = tokio::time::timeout_at(since + limit, &mut next).await {
+                return Some(answer);
+            }
+            if self
+                .slots
+                .idle_since()
+                .is_some_and(|since| since.elapsed() >= limit)
+            {
+                return None;
+            }
         }
     }
 

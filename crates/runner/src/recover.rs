@@ -76,8 +76,7 @@ impl Recovery<'_> {
         let log = read_log(Disk::found(head, file, punched)?, blocks).await?;
         // Nobody listens: there is no driver.
         let (control, _) = unbounded_channel();
-        let outbox = Arc::clone(self.outbox);
-        let delivery = Delivery::new(attempt, lease, log, journal, outbox, control);
+        let delivery = Delivery::new(attempt, lease, log, journal, self.outbox, control);
         self.ledger.add(Arc::clone(&delivery));
         match finished {
             Some(finished) => {

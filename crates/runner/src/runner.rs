@@ -277,8 +277,7 @@ impl Employer for Arc<House> {
         };
         let (control, controls) = unbounded_channel();
         let log = Log::new(Disk::default(), TreeHash::default());
-        let outbox = Arc::clone(&self.outbox);
-        let delivery = Delivery::new(attempt, lease, log, journal, outbox, control);
+        let delivery = Delivery::new(attempt, lease, log, journal, &self.outbox, control);
         self.ledger.add(Arc::clone(&delivery));
         let workshop = Arc::clone(&self.workshop);
         let attempt = Attempt::new(workshop, task, Arc::clone(&delivery), controls, slot);

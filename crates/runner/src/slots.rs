@@ -3,11 +3,13 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// The slots of a runner, numbered from 0.
 #[derive(Debug)]
 pub struct Slots {
     taken: Mutex<Vec<bool>>,
+    last_freed: Mutex<Instant>,
     /// One became free. One waiter.
     pub freed: Notify,
 }
@@ -17,6 +19,7 @@ impl Slots {
     pub fn new(count: usize) -> Arc<Self> {
         Arc::new(Self {
             taken: Mutex::new(vec![false; count.max(1)]),
+            last_freed: Mutex::new(Instant::now()),
             freed: Notify::new(),
         })
     }
@@ -29,6 +32,15 @@ impl Slots {
     /// Whether all are.
     pub fn idle(&self) -> bool {
         self.with(|taken| taken.iter().all(|taken| !taken))
+    }
+
+    /// Since when all are, if all are.
+    pub fn idle_since(&self) -> Option<Instant> {
+        let since = *self
+            .last_freed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        self.idle().then_some(since)
     }
 
     /// Takes one. None where none is free.
@@ -65,6 +77,11 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
+        *self
+            .slots
+            .last_freed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Instant::now();
         self.slots.with(|taken| taken[self.index] = false);
         self.slots.freed.notify_one();
     }

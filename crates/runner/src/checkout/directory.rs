@@ -160,18 +160,11 @@ async fn take_head(
     ];
     git.run(source, &clone).await?;
     git.run(&bare, &[OsString::from("read-tree"), tree]).await?;
-    let mut place = OsString::from("--prefix=");
-    place.push(target);
-    place.push("/");
-    let out: [OsString; 4] = [
-        "checkout-index".into(),
-        "--all".into(),
-        "--force".into(),
-        place,
-    ];
-    let work_tree = [OsString::from("--work-tree=/")];
-    let arguments: Vec<OsString> = work_tree.into_iter().chain(out).collect();
-    git.run(&bare, &arguments).await?;
+    let mut place = OsString::from("--git-dir=");
+    place.push(&bare);
+    let out = ["--work-tree=.", "checkout-index", "--all", "--force"].map(OsString::from);
+    let arguments: Vec<OsString> = std::iter::once(place).chain(out).collect();
+    git.run(target, &arguments).await?;
     std::fs::remove_dir_all(&bare).map_err(|error| failed(&error))
 }
 

@@ -8,7 +8,7 @@ mod outbox;
 mod parts;
 mod reporter;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use outrider_api::runner::HeldLease;
 use outrider_model::reason::EndReason;
@@ -51,7 +51,9 @@ pub struct Delivery {
     /// The step whose output was written last. Whoever holds it may write.
     writing: tokio::sync::Mutex<Option<u32>>,
     parts: Mutex<Parts>,
-    outbox: Arc<Outbox>,
+    /// Weak: the outbox holds deliveries, and what is left in there at the end must not hold the
+    /// spool's lock for ever.
+    outbox: Weak<Outbox>,
     control: UnboundedSender<Control>,
 }
 
@@ -89,7 +91,7 @@ impl Delivery {
         lease: HeldLease,
         log: Log,
         journal: Journal,
-        outbox: Arc<Outbox>,
+        outbox: &Arc<Outbox>,
         control: UnboundedSender<Control>,
     ) -> Arc<Self> {
         let blocks = log.acknowledged() / crate::log::BLOCK;
@@ -100,7 +102,7 @@ impl Delivery {
             journal: Mutex::new(Kept { journal, blocks }),
             writing: tokio::sync::Mutex::new(None),
             parts: Mutex::new(Parts::default()),
-            outbox,
+            outbox: Arc::downgrade(outbox),
             control,
         })
     }
@@ -185,7 +187,9 @@ impl Delivery {
         let (length, acknowledged) = (self.log.length(), self.log.acknowledged());
         if length > INLINE_LOG_MAX && !parts.bulk {
             parts.bulk = true;
-            self.outbox.send_in_bulk(Arc::clone(self));
+            if let Some(outbox) = self.outbox.upgrade() {
+                outbox.send_in_bulk(Arc::clone(self));
+            }
         }
         let mut report = Report::empty(self.lease.task, self.lease.lease);
         let mut sent_to = acknowledged;
@@ -357,9 +361,12 @@ impl Delivery {
     fn owe(self: &Arc<Self>, change: impl FnOnce(&mut Parts)) {
         let mut parts = self.parts();
         change(&mut parts);
-        if !parts.queued && !parts.closed {
+        if parts.queued || parts.closed {
+            return;
+        }
+        if let Some(outbox) = self.outbox.upgrade() {
             parts.queued = true;
-            self.outbox.push(Arc::clone(self));
+            outbox.push(Arc::clone(self));
         }
     }
 

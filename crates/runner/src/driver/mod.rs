@@ -11,6 +11,8 @@
 //! ```
 
 mod effect;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,17 +1,15 @@
 //! Tasks from claim to finish.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::executor::noise;
+use crate::support::rig::{Rig, soon};
+use crate::support::tasks::{run, task, when};
 use outrider_executor::Fault;
 use outrider_model::Outcome;
 use outrider_model::plan::{RunStep, When};
 use outrider_model::reason::EndReason;
 use outrider_model::report::Exit;
-use support::executor::noise;
-use support::rig::{Rig, soon};
-use support::tasks::{run, task, when};
 
 /// Runs one task alone and tells how it ended.
 async fn run_alone(rig: &Rig, steps: Vec<RunStep>) -> (Outcome, Option<EndReason>, String) {

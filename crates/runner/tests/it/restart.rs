@@ -1,16 +1,14 @@
 //! A runner that is killed, and the next one on the same spool.
 
-mod support;
-
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::executor::noise;
+use crate::support::rig::Rig;
+use crate::support::tasks::{run, task};
 use outrider_model::Outcome;
 use outrider_model::reason::EndReason;
 use outrider_service::Shutdown;
-use support::executor::noise;
-use support::rig::Rig;
-use support::tasks::{run, task};
 use tokio::runtime::Runtime;
 
 /// A process of the runner that can be killed: its tasks vanish wherever they are.
@@ -234,4 +232,50 @@ fn what_was_claimed_by_others_meanwhile_is_dropped() {
     story.wait(server.finished(next));
     story.end(second);
     assert!(server.state().tasks[&id].finished.is_none());
+}
+
+#[test]
+fn delivered_bytes_leave_the_disk_and_the_hash_survives_a_kill() {
+    for lost in [false, true] {
+        let story = Story::begin();
+        let (server, spool) = (&story.rig.server, &story.rig.settings.spool);
+        let first = story.start();
+        let script = "bytes 40000000\nprint sync\nhang";
+        let work = task([run(script)]);
+        let file = spool.join(format!("{}.log", work.attempt));
+        let id = server.queue(work);
+        story.wait(server.until(|state| state.tasks[&id].log.ends_with(b"sync\n")));
+        story.wait(async {
+            // Two blocks of 16 MiB are delivered; what is left is below one and a half.
+            let on_disk =
+                || std::os::unix::fs::MetadataExt::blocks(&file.metadata().unwrap()) * 512;
+            while on_disk() > 24 << 20 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        });
+        story.kill(first);
+        if lost {
+            server.change(|state| state.tasks.get_mut(&id).unwrap().log.clear());
+        }
+        let second = story.start();
+        let finished = story.wait(server.finished(id));
+        assert!(matches!(
+            finished.reason,
+            Some(EndReason::RunnerRestarted { .. })
+        ));
+        {
+            let state = server.state();
+            let log = &state.tasks[&id].log;
+            assert_eq!(
+                log.starts_with(b"[outrider] The server lost this part of the log"),
+                lost
+            );
+            let tail = if lost { 36_000_000 } else { 0 };
+            assert!(
+                log[tail..].starts_with(&noise(40_000_000)[tail..]),
+                "lost: {lost}"
+            );
+        }
+        story.end(second);
+    }
 }

@@ -1,17 +1,15 @@
 //! Cancellation, lost leases, and a network that does what it wants.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::executor::noise;
+use crate::support::rig::{Rig, soon};
+use crate::support::server::seeded;
+use crate::support::tasks::{run, task, when};
 use outrider_model::Outcome;
 use outrider_model::plan::When;
 use outrider_model::reason::EndReason;
 use outrider_runner::RunnerError;
-use support::executor::noise;
-use support::rig::{Rig, soon};
-use support::server::seeded;
-use support::tasks::{run, task, when};
 
 #[tokio::test]
 async fn a_cancel_ends_the_task_at_once() {
@@ -349,10 +347,10 @@ async fn a_runner_without_work_ends_after_its_idle_timeout() {
     rig.settings.idle_timeout = Some(Duration::from_secs(300));
     let before = tokio::time::Instant::now();
     let life = rig.start();
-    rig.server.queue(task([run("print x\nsleep 1000")]));
+    rig.server.queue(task([run("print x\nsleep 500")]));
     life.ended.await.unwrap().unwrap();
     let took = before.elapsed().as_secs();
-    assert!((1200..1700).contains(&took), "{took} s");
+    assert!((800..820).contains(&took), "{took} s");
     rig.server.assert_lawful();
 }
 
@@ -370,4 +368,26 @@ async fn draining_for_too_long_becomes_stopping() {
         finished.reason,
         Some(EndReason::RunnerStopped { .. })
     ));
+}
+
+#[tokio::test]
+async fn a_spool_without_room_holds_the_step_back_and_loses_nothing() {
+    let rig = Rig::new();
+    let life = rig.start();
+    let script = "print x\ngate go\nbytes 200000\nprint end";
+    let id = rig.server.queue(task([run(script)]));
+    soon(rig.server.until(|state| !state.tasks[&id].log.is_empty())).await;
+    // Without its directory, no file can be made in the spool.
+    let aside = rig.directory.path().join("aside");
+    std::fs::rename(&rig.settings.spool, &aside).unwrap();
+    rig.world.open("go");
+    let other = rig.server.queue(task([run("print y")]));
+    soon(rig.server.until(|state| state.tasks[&other].released)).await;
+    assert_eq!(rig.server.log(id), "x\n");
+    std::fs::rename(&aside, &rig.settings.spool).unwrap();
+    let finished = soon(rig.server.finished(id)).await;
+    assert_eq!(finished.outcome, Outcome::Passed);
+    let expected = [b"x\n".as_slice(), &noise(200_000), b"end\n"].concat();
+    assert!(rig.server.state().tasks[&id].log == expected);
+    rig.end(life).await;
 }

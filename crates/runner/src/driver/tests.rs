@@ -1,0 +1,282 @@
+use std::collections::BTreeSet;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use super::*;
+
+fn rule(when: When, background: bool, reruns: u32) -> Rule {
+    let (rerun_delay, no_output) = (Duration::from_secs(1), Duration::from_secs(600));
+    Rule {
+        name: "step".to_owned(),
+        when,
+        background,
+        reruns,
+        rerun_delay,
+        no_output,
+    }
+}
+
+fn state(rules: Vec<Rule>) -> State {
+    let limits = Limits {
+        runner: "anna".to_owned(),
+        max_run_time: Duration::from_secs(60),
+    };
+    State::new(rules, limits)
+}
+
+/// Takes events one after the other, and tells what was to be done after the last one.
+fn after(state: State, events: impl IntoIterator<Item = Event>) -> (State, Vec<Effect>) {
+    let start = (state, Vec::new());
+    events
+        .into_iter()
+        .fold(start, |(state, _), event| state.step(event))
+}
+
+const fn exited(step: u32, code: i32) -> Event {
+    Event::Exited {
+        step,
+        exit: Exit::Code(code),
+    }
+}
+
+const ON_SUCCESS: When = When::OnSuccess;
+
+#[test]
+fn steps_follow_one_another_and_then_all_is_cleaned_up() {
+    let task = state(vec![rule(ON_SUCCESS, false, 0), rule(ON_SUCCESS, false, 0)]);
+    let (task, effects) = after(task, [Event::Prepared]);
+    assert_eq!(effects, [Effect::Start { step: 0 }]);
+    let (task, effects) = after(task, [exited(0, 0)]);
+    let end = |step| Effect::End {
+        step,
+        outcome: Outcome::Passed,
+    };
+    assert_eq!(effects, [end(0), Effect::Start { step: 1 }]);
+    let (task, effects) = after(task, [exited(1, 0)]);
+    assert_eq!(effects, [end(1), Effect::CleanUp]);
+    let (_, effects) = after(task, [Event::CleanedUp]);
+    assert_eq!(effects, [Effect::Finish(Verdict::PASSED)]);
+}
+
+#[test]
+fn background_steps_are_stopped_when_the_last_step_has_ended() {
+    let task = state(vec![rule(ON_SUCCESS, true, 0), rule(ON_SUCCESS, false, 0)]);
+    let (task, effects) = after(task, [Event::Prepared]);
+    assert_eq!(
+        effects,
+        [Effect::Start { step: 0 }, Effect::Start { step: 1 }]
+    );
+    let (task, effects) = after(task, [exited(1, 0)]);
+    assert_eq!(effects.last(), Some(&Effect::Stop));
+    // In either order: the stop is through, and the step has ended.
+    let term = Event::Exited {
+        step: 0,
+        exit: Exit::Signal(15),
+    };
+    let end = Effect::End {
+        step: 0,
+        outcome: Outcome::Passed,
+    };
+    let (one, effects) = after(task.clone(), [Event::Stopped, term.clone()]);
+    assert_eq!(effects, [end.clone(), Effect::CleanUp]);
+    let (_, effects) = after(task, [term, Event::Stopped]);
+    assert_eq!(effects, [Effect::CleanUp]);
+    assert_eq!(
+        after(one, [Event::CleanedUp]).1,
+        [Effect::Finish(Verdict::PASSED)]
+    );
+}
+
+#[test]
+fn a_second_reason_to_stop_does_not_replace_the_first() {
+    let task = state(vec![
+        rule(ON_SUCCESS, false, 0),
+        rule(When::Always, false, 0),
+    ]);
+    let events = [
+        Event::Prepared,
+        Event::Cancel,
+        Event::TooLong,
+        Event::StopRunner,
+        exited(0, 1),
+    ];
+    let (task, _) = after(task, events);
+    let (_, effects) = after(task, [Event::Stopped, Event::CleanedUp]);
+    let [Effect::Finish(Verdict::Report { outcome, .. })] = &effects[..] else {
+        panic!("{effects:?}")
+    };
+    assert_eq!(*outcome, Outcome::Canceled);
+}
+
+#[test]
+fn a_lost_lease_silences_whatever_was_to_be_told() {
+    let task = state(vec![rule(ON_SUCCESS, false, 0)]);
+    for events in [
+        vec![Event::LeaseLost, Event::Prepared],
+        vec![
+            Event::Prepared,
+            Event::LeaseLost,
+            exited(0, 1),
+            Event::Stopped,
+        ],
+        vec![
+            Event::Prepared,
+            Event::Cancel,
+            Event::LeaseLost,
+            exited(0, 1),
+            Event::Stopped,
+        ],
+        vec![Event::Prepared, exited(0, 0), Event::LeaseLost],
+    ] {
+        let (task, effects) = after(task.clone(), events);
+        assert!(effects.is_empty() || effects.last() == Some(&Effect::CleanUp));
+        let (_, effects) = after(task, [Event::CleanedUp]);
+        assert_eq!(effects, [Effect::Finish(Verdict::Forget)]);
+    }
+}
+
+#[test]
+fn timers_that_fire_late_do_nothing() {
+    let task = state(vec![rule(ON_SUCCESS, false, 1), rule(ON_SUCCESS, false, 0)]);
+    let (task, _) = after(task, [Event::Prepared, exited(0, 0)]);
+    let (task, effects) = after(task, [Event::Quiet { step: 0 }]);
+    assert_eq!(effects, []);
+    let (task, effects) = after(task, [Event::Rerun { step: 0 }]);
+    assert_eq!(effects, []);
+    let (_, effects) = after(task, [exited(1, 0), Event::TooLong]);
+    assert_eq!(effects, []);
+}
+
+/// A world that does what the driver wants, in any order, and checks that it wants no nonsense.
+struct World {
+    random: StdRng,
+    running: BTreeSet<u32>,
+    pausing: BTreeSet<u32>,
+    started: BTreeSet<u32>,
+    ended: BTreeSet<u32>,
+    preparing: bool,
+    stopping: bool,
+    stopped: bool,
+    cleaning: bool,
+    finished: bool,
+}
+
+impl World {
+    fn next(&mut self) -> Event {
+        let mut choices = Vec::new();
+        if self.preparing {
+            choices.extend([Event::Prepared, Event::Prepared]);
+            choices.push(Event::NotPrepared(Failure::Infrastructure("no".to_owned())));
+        }
+        for step in &self.running {
+            let code = self.random.random_range(0..2);
+            choices.extend([exited(*step, code), exited(*step, 0)]);
+            choices.push(Event::NotRun {
+                step: *step,
+                failure: Failure::User("no".to_owned()),
+            });
+        }
+        choices.extend(self.pausing.iter().map(|step| Event::Rerun { step: *step }));
+        if self.stopping && !self.stopped {
+            choices.extend([Event::Stopped, Event::Stopped]);
+        }
+        if self.cleaning {
+            choices.push(Event::CleanedUp);
+        }
+        if self.random.random_bool(0.15) || choices.is_empty() {
+            let step = self.random.random_range(0..4);
+            choices = vec![
+                Event::Cancel,
+                Event::TooLong,
+                Event::StopRunner,
+                Event::LeaseLost,
+                Event::Quiet { step },
+                Event::Rerun { step },
+            ];
+        }
+        let event = choices.swap_remove(self.random.random_range(0..choices.len()));
+        self.happens(&event);
+        event
+    }
+
+    fn happens(&mut self, event: &Event) {
+        match event {
+            Event::Prepared | Event::NotPrepared(_) => self.preparing = false,
+            Event::Exited { step, .. } | Event::NotRun { step, .. } => {
+                self.running.remove(step);
+            }
+            Event::Stopped => {
+                self.stopped = true;
+            }
+            _ => {}
+        }
+    }
+
+    fn wanted(&mut self, effect: &Effect) {
+        assert!(!self.finished, "{effect:?} after the end");
+        match effect {
+            Effect::Start { step } => {
+                assert!(!self.stopping && !self.cleaning && !self.preparing);
+                assert!(self.started.insert(*step), "step {step} started twice");
+                self.running.insert(*step);
+            }
+            Effect::Restart { step } => {
+                assert!(!self.stopping && !self.cleaning);
+                assert!(self.pausing.remove(step) && self.running.insert(*step));
+            }
+            Effect::Pause { step, .. } => assert!(self.pausing.insert(*step)),
+            Effect::End { step, .. } => {
+                assert!(self.ended.insert(*step), "step {step} ended twice");
+                assert!(!self.running.contains(step));
+                self.pausing.remove(step);
+            }
+            Effect::Say { step, .. } => assert!(self.started.contains(step)),
+            Effect::Stop => assert!(!std::mem::replace(&mut self.stopping, true)),
+            Effect::CleanUp => {
+                assert!(!std::mem::replace(&mut self.cleaning, true));
+                assert!(self.running.is_empty() && self.started == self.ended);
+            }
+            Effect::Finish(verdict) => {
+                assert_eq!(self.started, self.ended);
+                assert!(*verdict != Verdict::GiveBack || self.started.is_empty());
+                self.finished = true;
+            }
+        }
+    }
+}
+
+#[test]
+fn every_order_of_events_ends_well() {
+    for seed in 0..20_000 {
+        let mut random = StdRng::seed_from_u64(seed);
+        let rules = (0..random.random_range(0..4))
+            .map(|_| {
+                let when = [ON_SUCCESS, When::OnFail, When::Always][random.random_range(0..3)];
+                rule(when, random.random_bool(0.3), random.random_range(0..2))
+            })
+            .collect();
+        let mut task = state(rules);
+        let mut world = World {
+            random,
+            running: BTreeSet::new(),
+            pausing: BTreeSet::new(),
+            started: BTreeSet::new(),
+            ended: BTreeSet::new(),
+            preparing: true,
+            stopping: false,
+            stopped: false,
+            cleaning: false,
+            finished: false,
+        };
+        for _ in 0..500 {
+            if world.finished {
+                break;
+            }
+            let (next, effects) = task.step(world.next());
+            task = next;
+            effects.iter().for_each(|effect| world.wanted(effect));
+        }
+        assert!(world.finished, "seed {seed}: {task:?}");
+    }
+}

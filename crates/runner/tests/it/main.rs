@@ -1,0 +1,8 @@
+//! A runner between a fake server and a fake or real executor. One binary: it links once.
+
+mod checkout;
+mod faults;
+mod restart;
+mod running;
+mod steps;
+mod support;
