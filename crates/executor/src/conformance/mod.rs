@@ -1,0 +1,69 @@
+//! What every executor must do.
+//!
+//! Each case is a function that takes a [`Subject`]. [`conformance_suite!`](crate::conformance_suite)
+//! makes a test of each, so that a failure has a name:
+//!
+//! ```ignore
+//! outrider_executor::conformance_suite!(|| Subject::new(MyExecutor::new(), Dialect::Shell));
+//! ```
+//!
+//! Cases wait for conditions, never for a fixed time, and fail after [`DEADLINE`].
+
+mod basic;
+mod ending;
+mod leftovers;
+mod subject;
+
+pub use self::basic::*;
+pub use self::ending::*;
+pub use self::leftovers::*;
+pub use self::subject::{
+    DEADLINE, Dialect, Recorder, Subject, marked_processes, new_attempt, until,
+};
+
+/// Runs one case in a runtime of its own.
+///
+/// # Panics
+///
+/// If the executor does not do what the case asks for.
+pub fn run<C, F>(make: impl FnOnce() -> Subject, case: C)
+where
+    C: FnOnce(Subject) -> F,
+    F: Future<Output = ()>,
+{
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let subject = make();
+        case(subject).await;
+    });
+}
+
+/// Makes a `#[test]` of every case. The argument is an expression that can be called any number of
+/// times and returns a [`Subject`](crate::conformance::Subject).
+#[macro_export]
+macro_rules! conformance_suite {
+    ($make:expr) => {
+        $crate::conformance_suite! { $make =>
+            exit_codes signals environment_and_working_directory long_script order_of_output
+            ten_megabytes no_newline_at_the_end binary_output no_output two_scripts_at_once
+            bad_shell usage_is_measured paths host_is_checked
+            orderly_end_within_the_grace term_is_ignored whole_tree_ends
+            cleared_environment_is_no_escape stop_twice stop_after_cleanup exec_after_stop
+            exec_after_cleanup cleanup_ends_what_runs nobody_waits_for_exec
+            survivor_does_not_hold_exec endless_survivor_does_not_hold_exec cleanup_twice
+            cleanup_leaves_nothing slot_is_used_again recovery recovery_of_nothing
+        }
+    };
+    ($make:expr => $($case:ident)*) => {
+        $(
+            #[test]
+            fn $case() {
+                $crate::conformance::run($make, $crate::conformance::$case);
+            }
+        )*
+    };
+}
