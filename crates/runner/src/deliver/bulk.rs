@@ -126,7 +126,7 @@ impl Sender {
                 ) => self.settle(*log_length),
                 Some(ReportAnswer::Stale { .. }) => self.reporter.ledger.lost(&self.delivery),
                 Some(ReportAnswer::LogMismatch {}) | None => {
-                    self.backoff.failed(&"the answer makes no sense").await
+                    self.backoff.failed(&"the answer makes no sense").await;
                 }
             },
             Err(error) => self.backoff.failed(&chain(&error)).await,

@@ -79,7 +79,7 @@ fn background_steps_are_stopped_when_the_last_step_has_ended() {
         outcome: Outcome::Passed,
     };
     let (one, effects) = after(task.clone(), [Event::Stopped, term.clone()]);
-    assert_eq!(effects, [end.clone(), Effect::CleanUp]);
+    assert_eq!(effects, [end, Effect::CleanUp]);
     let (_, effects) = after(task, [term, Event::Stopped]);
     assert_eq!(effects, [Effect::CleanUp]);
     assert_eq!(

@@ -8,6 +8,10 @@ use outrider_model::report::{Finished, LogChunk, LogSpan, StepReport};
 use serde::{Deserialize, Serialize};
 
 /// One line of a journal.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it lives only while a line is written or read"
+)]
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Entry<'a> {
