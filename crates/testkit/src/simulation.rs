@@ -319,7 +319,7 @@ impl Simulation {
         tokio::time::sleep(Duration::from_secs(120)).await;
         for number in 0..self.world.runner_count() {
             let executor = &self.world.runner(number).executor;
-            assert_eq!(executor.live_environments(), 0, "seed {}: runner {number}", self.seed);
+            assert!(executor.live_environments().is_empty(), "seed {}: runner {number}", self.seed);
             assert_eq!(executor.violations(), Vec::<String>::new(), "seed {}", self.seed);
         }
     }
