@@ -289,6 +289,29 @@ async fn the_same_key_makes_one_pipeline() {
 }
 
 #[tokio::test]
+async fn a_config_can_name_its_pipeline() {
+    let world = World::start().await;
+    world.submit(CONFIG).await;
+    let config = CONFIG.replace("echo hello", "echo << pipeline.number >> << pipeline.id >>");
+    let submitted = world.submit(&config).await;
+    assert_eq!(submitted.number, 2);
+    let claimed = world
+        .runner
+        .claim(&world.claim_request(10_000))
+        .await
+        .unwrap();
+    let task = claimed
+        .tasks
+        .iter()
+        .find(|task| task.payload.pipeline == submitted.id)
+        .unwrap();
+    let outrider_model::plan::Step::Run(step) = &task.payload.spec.steps[0] else {
+        panic!()
+    };
+    assert_eq!(step.command, format!("echo 2 {}", submitted.id));
+}
+
+#[tokio::test]
 async fn a_config_that_does_not_compile_is_refused_with_the_lines() {
     let world = World::start().await;
     let config = CONFIG.replace("machine: true", "machin: true");

@@ -84,6 +84,7 @@ impl Bench {
             },
             config: "version: 2.1".to_owned(),
             idempotency_key: None,
+            reserved: None,
         };
         self.store.submit_pipeline(new, self.now()).await?;
         Ok(())

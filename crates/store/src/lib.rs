@@ -41,6 +41,10 @@ pub const MAX_CLAIMS_WITHOUT_START: u32 = 5;
 pub trait Store: Send + Sync {
     // ---- pipelines ----
 
+    /// Takes an id and a number for a pipeline of a project, so that its config can name them
+    /// before it is compiled. One that is never submitted leaves a gap.
+    async fn reserve_pipeline(&self, project: String, now: Timestamp) -> Result<Reserved>;
+
     /// Writes a pipeline with its workflows, jobs and tasks. Jobs without requirements are queued.
     /// With the same `idempotency_key` as an earlier call it answers with that call's pipeline.
     async fn submit_pipeline(&self, new: NewPipeline, now: Timestamp) -> Result<Submitted>;

@@ -25,6 +25,19 @@ pub struct NewPipeline {
     pub config: String,
     /// Makes a repeated submission harmless: the caller's own name for this pipeline.
     pub idempotency_key: Option<String>,
+    /// Its id and number, where its config had to know them: see [`Store::reserve_pipeline`].
+    ///
+    /// [`Store::reserve_pipeline`]: crate::Store::reserve_pipeline
+    pub reserved: Option<Reserved>,
+}
+
+/// The id and the number of a pipeline that is yet to be submitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reserved {
+    /// Its id.
+    pub pipeline: PipelineId,
+    /// Its number in its project, from 1.
+    pub number: u64,
 }
 
 /// A pipeline was written.

@@ -17,7 +17,10 @@ const START: i64 = 1_767_225_600_000;
 
 impl Default for MovingClock {
     fn default() -> Self {
-        Self { started: Instant::now(), jumped: AtomicI64::new(0) }
+        Self {
+            started: Instant::now(),
+            jumped: AtomicI64::new(0),
+        }
     }
 }
 

@@ -50,7 +50,13 @@ pub struct Link {
 impl Link {
     /// A link for runners of a class, without faults.
     pub fn new(server: ServerSlot, class: ClassName, random: Arc<Seeded>) -> Self {
-        Self { server, class, random, faults: Mutex::default(), cut: AtomicBool::new(false) }
+        Self {
+            server,
+            class,
+            random,
+            faults: Mutex::default(),
+            cut: AtomicBool::new(false),
+        }
     }
 
     /// From now on so much goes wrong.
@@ -72,13 +78,21 @@ impl Link {
         if self.cut.load(Ordering::Relaxed) || self.random.percent(faults.request_lost) {
             return Err(unreachable());
         }
-        let server = self.server.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let server = self
+            .server
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         let server = server.ok_or_else(unreachable)?;
         Ok((server, self.random.percent(faults.doubled)))
     }
 
     /// The way back.
-    async fn back<T>(&self, server: &Arc<Core>, answer: Result<T, ApiError>) -> Result<T, ClientError> {
+    async fn back<T>(
+        &self,
+        server: &Arc<Core>,
+        answer: Result<T, ApiError>,
+    ) -> Result<T, ClientError> {
         let faults = *self.faults.lock().unwrap_or_else(PoisonError::into_inner);
         let delay = self.random.below(faults.delay.as_millis() as u64 + 1);
         tokio::time::sleep(Duration::from_millis(delay.max(1))).await;
@@ -114,8 +128,15 @@ impl ServerApi for Link {
         let (core, _) = self.there().await?;
         let answer = core.claim(&self.class, request).await;
         let response = self.back(&core, answer).await?;
-        let tasks = response.tasks.into_iter().map(read).collect::<Result<_, _>>()?;
-        Ok(ClaimResponse { tasks, drain: response.drain })
+        let tasks = response
+            .tasks
+            .into_iter()
+            .map(read)
+            .collect::<Result<_, _>>()?;
+        Ok(ClaimResponse {
+            tasks,
+            drain: response.drain,
+        })
     }
 
     async fn report(&self, request: &ReportRequest) -> Result<ReportResponse, ClientError> {
@@ -130,20 +151,33 @@ impl ServerApi for Link {
         offset: u64,
         bytes: Bytes,
     ) -> Result<AppendLogResponse, ClientError> {
-        match over!(self, |core| core.append_log(task, lease, offset, vec![bytes.clone()]))? {
-            ReportAnswer::Accepted { log_length, stop } => Ok(AppendLogResponse { log_length, stop }),
-            ReportAnswer::Stale { message } => Err(refused(ApiError::new(ErrorCode::StaleLease, message))),
+        match over!(self, |core| core.append_log(
+            task,
+            lease,
+            offset,
+            vec![bytes.clone()]
+        ))? {
+            ReportAnswer::Accepted { log_length, stop } => {
+                Ok(AppendLogResponse { log_length, stop })
+            }
+            ReportAnswer::Stale { message } => {
+                Err(refused(ApiError::new(ErrorCode::StaleLease, message)))
+            }
             ReportAnswer::LogGap { log_length } => Err(refused(ApiError::new(
                 ErrorCode::LogGap,
                 format!("the log has {log_length} bytes: send from there"),
             ))),
-            ReportAnswer::LogMismatch {} => {
-                Err(refused(ApiError::new(ErrorCode::LogGap, "the log has 0 bytes: send from there")))
-            }
+            ReportAnswer::LogMismatch {} => Err(refused(ApiError::new(
+                ErrorCode::LogGap,
+                "the log has 0 bytes: send from there",
+            ))),
         }
     }
 
-    async fn heartbeat(&self, request: &HeartbeatRequest) -> Result<HeartbeatResponse, ClientError> {
+    async fn heartbeat(
+        &self,
+        request: &HeartbeatRequest,
+    ) -> Result<HeartbeatResponse, ClientError> {
         let (core, _) = self.there().await?;
         let answer = core.heartbeat(request).await;
         self.back(&core, answer).await
@@ -159,19 +193,39 @@ impl ServerApi for Link {
 }
 
 fn read(task: ClaimedTask<Box<RawValue>>) -> Result<ClaimedTask, ClientError> {
-    let payload: TaskPayload = serde_json::from_str(task.payload.get()).map_err(|error| {
-        ClientError::Protocol { url: "simulated".to_owned(), problem: error.to_string() }
-    })?;
-    let ClaimedTask { task, attempt, lease, index, .. } = task;
-    Ok(ClaimedTask { task, attempt, lease, index, payload })
+    let payload: TaskPayload =
+        serde_json::from_str(task.payload.get()).map_err(|error| ClientError::Protocol {
+            url: "simulated".to_owned(),
+            problem: error.to_string(),
+        })?;
+    let ClaimedTask {
+        task,
+        attempt,
+        lease,
+        index,
+        ..
+    } = task;
+    Ok(ClaimedTask {
+        task,
+        attempt,
+        lease,
+        index,
+        payload,
+    })
 }
 
 fn unreachable() -> ClientError {
-    ClientError::Unreachable { url: "simulated".to_owned(), source: "the network is faulty".into() }
+    ClientError::Unreachable {
+        url: "simulated".to_owned(),
+        source: "the network is faulty".into(),
+    }
 }
 
 fn refused(error: ApiError) -> ClientError {
     let status = error.status().as_u16();
     let detail: ErrorDetail = error.into_detail(None);
-    ClientError::Refused { status, detail: Box::new(detail) }
+    ClientError::Refused {
+        status,
+        detail: Box::new(detail),
+    }
 }

@@ -22,7 +22,11 @@ impl Seeded {
 
     /// A number below `end`; 0 if that is 0.
     pub fn below(&self, end: u64) -> u64 {
-        if end == 0 { 0 } else { self.generator().random_range(0..end) }
+        if end == 0 {
+            0
+        } else {
+            self.generator().random_range(0..end)
+        }
     }
 
     fn generator(&self) -> MutexGuard<'_, StdRng> {

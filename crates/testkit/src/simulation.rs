@@ -18,6 +18,10 @@ pub struct Summary {
     pub tasks: usize,
     /// Attempts that were made.
     pub attempts: usize,
+    /// Attempts that ended before their first step, so that the task was queued again.
+    pub requeued: usize,
+    /// Tasks whose runner was lost while a step ran.
+    pub lost: usize,
     /// Servers that were killed.
     pub server_kills: usize,
     /// Runners that were killed.
@@ -114,7 +118,10 @@ impl Simulation {
             5 => self.world.runner(runner).link.set_cut(true),
             6 => self.world.runner(runner).link.set_cut(false),
             7 => self.cancel_one().await,
-            8 => self.world.clock.jump(self.world.random.below(60_000) as i64 - 30_000),
+            8 => self
+                .world
+                .clock
+                .jump(self.world.random.below(60_000) as i64 - 30_000),
             _ => {
                 let faults = Faults {
                     request_lost: self.world.random.below(40) as u32,
@@ -133,7 +140,8 @@ impl Simulation {
         }
         let config = self.config();
         let id = self.world.submit(&config).await;
-        self.pipelines.push(id.unwrap_or_else(|error| panic!("seed {}: {error}\n{config}", self.seed)));
+        self.pipelines
+            .push(id.unwrap_or_else(|error| panic!("seed {}: {error}\n{config}", self.seed)));
     }
 
     /// One to three jobs, of which each may require the one before.
@@ -162,8 +170,14 @@ impl Simulation {
 
     async fn cancel_one(&mut self) {
         let at = self.world.random.below(self.pipelines.len() as u64) as usize;
-        let Some(id) = self.pipelines.get(at).copied().filter(|_| self.server_up) else { return };
-        let canceled = self.world.core().cancel(CancelTarget::Pipeline(id), "somebody").await;
+        let Some(id) = self.pipelines.get(at).copied().filter(|_| self.server_up) else {
+            return;
+        };
+        let canceled = self
+            .world
+            .core()
+            .cancel(CancelTarget::Pipeline(id), "somebody")
+            .await;
         canceled.unwrap_or_else(|error| panic!("seed {}: {error}", self.seed));
         self.summary.cancels += 1;
     }
@@ -211,9 +225,15 @@ impl Simulation {
             return;
         }
         for task in self.tasks().await {
-            let Some(outcome) = task.summary.status.outcome() else { continue };
+            let Some(outcome) = task.summary.status.outcome() else {
+                continue;
+            };
             let first = *self.ended.entry(task.summary.id).or_insert(outcome);
-            assert_eq!(first, outcome, "seed {}: a terminal state changed: {task:#?}", self.seed);
+            assert_eq!(
+                first, outcome,
+                "seed {}: a terminal state changed: {task:#?}",
+                self.seed
+            );
         }
     }
 
@@ -239,6 +259,9 @@ impl Simulation {
                 self.check_log(attempt).await;
             }
             self.summary.attempts += task.attempts.len();
+            self.summary.requeued += task.attempts.len().saturating_sub(1);
+            let lost = task.summary.status == Status::Finished(Outcome::Lost);
+            self.summary.lost += usize::from(lost);
         }
         self.check_roll_up().await;
         self.check_events(&tasks).await;
@@ -251,27 +274,55 @@ impl Simulation {
     fn check_attempts(&self, task: &TaskDetail) {
         for pair in task.attempts.windows(2) {
             let ended = pair[0].ended_at;
-            assert!(ended.is_some(), "seed {}: two live attempts: {task:#?}", self.seed);
-            assert!(pair[0].started_at.is_none(), "seed {}: started twice: {task:#?}", self.seed);
+            assert!(
+                ended.is_some(),
+                "seed {}: two live attempts: {task:#?}",
+                self.seed
+            );
+            assert!(
+                pair[0].started_at.is_none(),
+                "seed {}: started twice: {task:#?}",
+                self.seed
+            );
         }
         let last = task.attempts.last();
         if task.summary.status == Status::Finished(Outcome::Passed) {
             let passed = last.is_some_and(|attempt| attempt.outcome == Some(Outcome::Passed));
-            assert!(passed, "seed {}: passed without an attempt: {task:#?}", self.seed);
+            assert!(
+                passed,
+                "seed {}: passed without an attempt: {task:#?}",
+                self.seed
+            );
         }
     }
 
     /// P4: a log is whole, or ends with a mark that says why it is not.
     async fn check_log(&self, attempt: &AttemptDetail) {
         let store = self.world.store();
-        let read = store.read_log(attempt.id, 0, u32::MAX).await.expect("a log is there");
-        assert!(read.ended, "seed {}: a log never ended: {attempt:#?}", self.seed);
+        let read = store
+            .read_log(attempt.id, 0, u32::MAX)
+            .await
+            .expect("a log is there");
+        assert!(
+            read.ended,
+            "seed {}: a log never ended: {attempt:#?}",
+            self.seed
+        );
         assert_eq!(read.length, attempt.log_length, "seed {}", self.seed);
         let held = read.length - read.file_length;
-        assert_eq!(read.bytes.len() as u64, held, "seed {}: a log has a hole", self.seed);
+        assert_eq!(
+            read.bytes.len() as u64,
+            held,
+            "seed {}: a log has a hole",
+            self.seed
+        );
         if attempt.outcome == Some(Outcome::Lost) && attempt.started_at.is_some() {
             let said = read.mark.is_some() || attempt.reason.is_some();
-            assert!(said, "seed {}: a log ends without a word: {attempt:#?}", self.seed);
+            assert!(
+                said,
+                "seed {}: a log ends without a word: {attempt:#?}",
+                self.seed
+            );
         }
     }
 
@@ -284,26 +335,55 @@ impl Simulation {
             for workflow in &detail.workflows {
                 let mut jobs = Vec::new();
                 for job in &workflow.jobs {
-                    let tasks = self.world.store().job(job.id).await.expect("a job stays").tasks;
+                    let tasks = self
+                        .world
+                        .store()
+                        .job(job.id)
+                        .await
+                        .expect("a job stays")
+                        .tasks;
                     let status = Tally::of(tasks.iter().map(|task| task.status)).status();
                     assert_eq!(job.status, status, "seed {}: {job:#?}", self.seed);
                     jobs.push(status);
                 }
-                assert_eq!(workflow.status, Tally::of(jobs).status(), "seed {}", self.seed);
+                assert_eq!(
+                    workflow.status,
+                    Tally::of(jobs).status(),
+                    "seed {}",
+                    self.seed
+                );
                 workflows.push(workflow.status);
             }
-            assert_eq!(detail.summary.status, Tally::of(workflows).status(), "seed {}", self.seed);
+            assert_eq!(
+                detail.summary.status,
+                Tally::of(workflows).status(),
+                "seed {}",
+                self.seed
+            );
         }
     }
 
     /// Whoever follows a pipeline learns of every end, once.
     async fn check_events(&self, tasks: &[TaskDetail]) {
         for id in &self.pipelines {
-            let events = self.world.store().events(*id, EventSeq(0), u32::MAX).await.expect("events");
+            let events = self
+                .world
+                .store()
+                .events(*id, EventSeq(0), u32::MAX)
+                .await
+                .expect("events");
             let ends = |subject: fn(&EventSubject) -> bool| {
-                events.iter().filter(|e| subject(&e.subject) && e.status.outcome().is_some()).count()
+                events
+                    .iter()
+                    .filter(|e| subject(&e.subject) && e.status.outcome().is_some())
+                    .count()
             };
-            assert_eq!(ends(|s| *s == EventSubject::Pipeline), 1, "seed {}", self.seed);
+            assert_eq!(
+                ends(|s| *s == EventSubject::Pipeline),
+                1,
+                "seed {}",
+                self.seed
+            );
             let expected = tasks.iter().filter(|task| task.pipeline == *id).count();
             let seen = ends(|s| matches!(s, EventSubject::Task(..)));
             assert_eq!(seen, expected, "seed {}: {events:#?}", self.seed);
@@ -313,14 +393,28 @@ impl Simulation {
     /// No queue, no lease, no environment is left.
     async fn check_nothing_is_left(&self) {
         for depth in self.world.store().queue_depths().await.expect("depths") {
-            assert_eq!((depth.queued, depth.running), (0, 0), "seed {}: {depth:?}", self.seed);
+            assert_eq!(
+                (depth.queued, depth.running),
+                (0, 0),
+                "seed {}: {depth:?}",
+                self.seed
+            );
         }
         // Runners clean up what they were told is stale or canceled.
         tokio::time::sleep(Duration::from_secs(120)).await;
         for number in 0..self.world.runner_count() {
             let executor = &self.world.runner(number).executor;
-            assert!(executor.live_environments().is_empty(), "seed {}: runner {number}", self.seed);
-            assert_eq!(executor.violations(), Vec::<String>::new(), "seed {}", self.seed);
+            assert!(
+                executor.live_environments().is_empty(),
+                "seed {}: runner {number}",
+                self.seed
+            );
+            assert_eq!(
+                executor.violations(),
+                Vec::<String>::new(),
+                "seed {}",
+                self.seed
+            );
         }
     }
 }

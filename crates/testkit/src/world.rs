@@ -75,14 +75,20 @@ impl World {
             crash: None,
         };
         self.server_shutdown = Shutdown::new();
-        let core = Arc::new(Core::new(parts, settings(&data), self.server_shutdown.clone()));
+        let core = Arc::new(Core::new(
+            parts,
+            settings(&data),
+            self.server_shutdown.clone(),
+        ));
         self.store = Some(store);
         *self.server.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&core));
         self.duties = Tasks::new();
         let shutdown = self.server_shutdown.clone();
         self.duties.spawn(async move {
             loop {
-                let pause = expire_leases_once(&core).await.unwrap_or(Duration::from_secs(1));
+                let pause = expire_leases_once(&core)
+                    .await
+                    .unwrap_or(Duration::from_secs(1));
                 tokio::select! {
                     () = tokio::time::sleep(pause.max(Duration::from_millis(200))) => {}
                     () = shutdown.draining() => return,
@@ -115,7 +121,11 @@ impl World {
 
     /// What the server does. It must be up.
     pub fn core(&self) -> Arc<Core> {
-        let core = self.server.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let core = self
+            .server
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         core.expect("the server is up")
     }
 
@@ -126,7 +136,10 @@ impl World {
             project: "acme/shop".to_owned(),
             ..SubmitPipeline::default()
         };
-        self.core().submit_pipeline(request, None).await.map(|submitted| submitted.id)
+        self.core()
+            .submit_pipeline(request, None)
+            .await
+            .map(|submitted| submitted.id)
     }
 
     /// How a pipeline stands.
@@ -161,7 +174,10 @@ impl World {
         let old = &self.runners[number];
         old.link.set_cut(true);
         let generation = old.generation + 1;
-        let spool = self.folder.path().join(format!("runner-{number}-{generation}"));
+        let spool = self
+            .folder
+            .path()
+            .join(format!("runner-{number}-{generation}"));
         copy_folder(&old.spool, &spool).expect("the spool is copied");
         old.shutdown.stop();
         let process = self.runner_process(number, slots, spool, generation);
@@ -186,8 +202,18 @@ impl World {
         self.kill_server().await;
     }
 
-    fn runner_process(&self, number: usize, slots: usize, spool: PathBuf, generation: u32) -> RunnerProcess {
-        let link = Arc::new(Link::new(Arc::clone(&self.server), class(), Arc::clone(&self.random)));
+    fn runner_process(
+        &self,
+        number: usize,
+        slots: usize,
+        spool: PathBuf,
+        generation: u32,
+    ) -> RunnerProcess {
+        let link = Arc::new(Link::new(
+            Arc::clone(&self.server),
+            class(),
+            Arc::clone(&self.random),
+        ));
         let executor = Arc::new(FakeExecutor::new());
         let settings = RunnerSettings {
             slots,
@@ -206,7 +232,14 @@ impl World {
         tasks.spawn(async move {
             running.await.expect("a runner ends in order");
         });
-        RunnerProcess { link, executor, spool, shutdown, tasks, generation }
+        RunnerProcess {
+            link,
+            executor,
+            spool,
+            shutdown,
+            tasks,
+            generation,
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use outrider_api::pipelines::{Canceled, SubmitPipeline, SubmittedPipeline};
 use outrider_config::{Compiled, Diagnostics, Options, ParameterValue, PipelineValues, SourceFile};
 use outrider_model::PipelineId;
 use outrider_model::plan::{Source, Trigger};
-use outrider_store::{CancelTarget, Event, EventSeq, NewPipeline};
+use outrider_store::{CancelTarget, Event, EventSeq, NewPipeline, Reserved};
 
 use super::Core;
 use crate::ApiError;
@@ -26,7 +26,8 @@ impl Core {
         idempotency_key: Option<String>,
     ) -> Result<SubmittedPipeline, ApiError> {
         check_project(&request.project)?;
-        let options = self.options(&request);
+        let reserved = self.reserve_if_named(&request).await?;
+        let options = self.options(&request, reserved);
         let name = request
             .config_name
             .clone()
@@ -57,6 +58,7 @@ impl Core {
             plan,
             config: request.config,
             idempotency_key,
+            reserved,
         };
         let submitted = self.store.submit_pipeline(new, self.clock.now()).await?;
         self.hub.wake(&submitted.woken);
@@ -105,7 +107,24 @@ impl Core {
         }
     }
 
-    fn options(&self, request: &SubmitPipeline) -> Options {
+    /// A pipeline gets its id and number when it is written; a config that names them has to have
+    /// them before.
+    async fn reserve_if_named(
+        &self,
+        request: &SubmitPipeline,
+    ) -> Result<Option<Reserved>, ApiError> {
+        let names = ["pipeline.id", "pipeline.number"];
+        if !names.into_iter().any(|name| request.config.contains(name)) {
+            return Ok(None);
+        }
+        let reserved = self
+            .store
+            .reserve_pipeline(request.project.clone(), self.clock.now())
+            .await?;
+        Ok(Some(reserved))
+    }
+
+    fn options(&self, request: &SubmitPipeline, reserved: Option<Reserved>) -> Options {
         let git_url = match &request.source {
             Source::Git { url, .. } => Some(url.clone()),
             Source::None | Source::Directory { .. } => None,
@@ -118,6 +137,8 @@ impl Core {
         Options {
             parameters,
             values: PipelineValues {
+                id: reserved.map(|reserved| reserved.pipeline.to_string()),
+                number: reserved.map(|reserved| reserved.number),
                 project_slug: Some(request.project.clone()),
                 git_url,
                 git_branch: request.branch.clone(),

@@ -241,6 +241,7 @@ pub async fn numbers_count_up_in_each_project(w: World) {
 pub async fn an_idempotency_key_makes_one_pipeline(w: World) {
     let new = NewPipeline {
         idempotency_key: Some("k".to_owned()),
+        reserved: None,
         ..pipeline(vec![job("a")])
     };
     let first = w.store.submit_pipeline(new.clone(), w.now()).await.unwrap();

@@ -251,6 +251,7 @@ pub fn pipeline(jobs: Vec<JobPlan>) -> NewPipeline {
         },
         config: "version: 2.1".to_owned(),
         idempotency_key: None,
+        reserved: None,
     }
 }
 

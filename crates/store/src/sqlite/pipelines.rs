@@ -12,7 +12,7 @@ use super::fault::{Fault, Res};
 use super::ids::{MAX_TASKS, task_of};
 use super::rows::{Millis, PipelineRow, fresh_state};
 use super::tx::Tx;
-use crate::{EventSubject, NewPipeline, Submitted, Woken};
+use crate::{EventSubject, NewPipeline, Reserved, Submitted, Woken};
 
 /// A pipeline with all that can be made ready before it is the writer's turn.
 pub struct Prepared {
@@ -73,14 +73,19 @@ impl Tx<'_> {
         if let Some(known) = self.submitted_before(new)? {
             return Ok(known);
         }
-        let id = self.memory.ids.pipeline(self.now);
+        let Reserved {
+            pipeline: id,
+            number,
+        } = match new.reserved {
+            Some(reserved) => reserved,
+            None => self.reserve(&new.trigger.project)?,
+        };
         let jobs: Vec<JobId> = prepared
             .specs
             .iter()
             .map(|_| self.memory.ids.job(self.now))
             .collect();
-        let (project, number, first_number) =
-            self.take_numbers(&new.trigger.project, jobs.len())?;
+        let (project, first_number) = self.take_job_numbers(&new.trigger.project, jobs.len())?;
         let config = self.body(&new.config)?;
 
         let mut row = PipelineRow {
@@ -141,16 +146,25 @@ impl Tx<'_> {
         Ok(known.optional()?)
     }
 
-    /// The project, the pipeline's number in it, and the number of the first of its jobs.
-    fn take_numbers(&self, project: &str, jobs: usize) -> Res<(i64, u64, u64)> {
+    /// Takes an id, and the next number of a project, which is made if it is new.
+    pub fn reserve(&mut self, project: &str) -> Res<Reserved> {
+        let pipeline = self.memory.ids.pipeline(self.now);
         let mut take = self.db.prepare_cached(
-            "INSERT INTO project (name, pipelines, jobs) VALUES (?1, 1, ?2) \
-             ON CONFLICT (name) DO UPDATE SET pipelines = pipelines + 1, jobs = jobs + ?2 \
-             RETURNING id, pipelines, jobs",
+            "INSERT INTO project (name, pipelines, jobs) VALUES (?1, 1, 0) \
+             ON CONFLICT (name) DO UPDATE SET pipelines = pipelines + 1 RETURNING pipelines",
+        )?;
+        let number = take.query_row([project], |row| row.get(0))?;
+        Ok(Reserved { pipeline, number })
+    }
+
+    /// The row of a project that has a pipeline, and the number of the first of its next jobs.
+    fn take_job_numbers(&self, project: &str, jobs: usize) -> Res<(i64, u64)> {
+        let mut take = self.db.prepare_cached(
+            "UPDATE project SET jobs = jobs + ?2 WHERE name = ?1 RETURNING id, jobs",
         )?;
         let jobs = jobs as u64;
         let numbers = take.query_row((project, jobs), |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get::<_, u64>(2)? + 1 - jobs))
+            Ok((row.get(0)?, row.get::<_, u64>(1)? + 1 - jobs))
         });
         Ok(numbers?)
     }

@@ -15,8 +15,9 @@ use super::{SqliteStore, explain, logs, messages, pipelines, queue, reports, tok
 use crate::{
     CancelTarget, Canceled, Claim, Event, EventSeq, Expired, Explanation, HeldLease, JobDetail,
     LeaseAnswer, LeaseDurations, LogPosition, LogRead, NewPipeline, NewToken, OutboxMessage,
-    PipelineDetail, PipelineFilter, PipelineSummary, QueueDepth, RawClaimedTask, Reported, Result,
-    RunnerContact, RunnerRecord, Store, Submitted, TaskDetail, TokenRecord, Woken,
+    PipelineDetail, PipelineFilter, PipelineSummary, QueueDepth, RawClaimedTask, Reported,
+    Reserved, Result, RunnerContact, RunnerRecord, Store, Submitted, TaskDetail, TokenRecord,
+    Woken,
 };
 
 /// For operations that need no time.
@@ -24,6 +25,12 @@ const NO_TIME: Timestamp = Timestamp::from_millis(0);
 
 #[async_trait]
 impl Store for SqliteStore {
+    async fn reserve_pipeline(&self, project: String, now: Timestamp) -> Result<Reserved> {
+        self.writer
+            .write("reserve", now, move |tx| tx.reserve(&project))
+            .await
+    }
+
     async fn submit_pipeline(&self, new: NewPipeline, now: Timestamp) -> Result<Submitted> {
         let prepared = pipelines::prepare(new).map_err(|fault| fault.outside("submit"))?;
         self.writer

@@ -122,6 +122,7 @@ fn pipeline() -> NewPipeline {
         },
         config: String::new(),
         idempotency_key: Some("once".to_owned()),
+        reserved: None,
     }
 }
 
