@@ -22,6 +22,8 @@ pub(super) struct Program<'a> {
     /// Both stdout and stderr.
     pub output: BorrowedFd<'a>,
     pub cgroup: Option<BorrowedFd<'a>>,
+    /// Whether it becomes a session of its own, else only a process group. Both have no terminal.
+    pub new_session: bool,
 }
 
 /// What the child was doing when it failed.
@@ -53,7 +55,7 @@ struct Birth<'a> {
     failure: Failure,
 }
 
-/// Starts the program in a session of its own. The caller must wait for it.
+/// Starts the program. The caller must wait for it.
 pub(super) fn start(program: &Program<'_>) -> Result<Cloned, (Stage, io::Error)> {
     debug_assert!(program.arguments.last().is_some_and(|last| last.is_null()));
     debug_assert!(
@@ -282,7 +284,12 @@ fn become_program(program: &Program<'_>) -> Stage {
     // SAFETY: every pointer comes from a borrow in `program`, or from a local that the call only
     // reads; all calls are on the list of signal-safety(7).
     unsafe {
-        libc::setsid();
+        if program.new_session {
+            libc::setsid();
+        } else {
+            libc::setpgid(0, 0);
+            give_up_terminal();
+        }
         if libc::dup2(stdin, 0) < 0 || libc::dup2(output, 1) < 0 || libc::dup2(output, 2) < 0 {
             return Stage::Streams;
         }
@@ -305,6 +312,24 @@ fn become_program(program: &Program<'_>) -> Stage {
         );
     }
     Stage::Execute
+}
+
+/// A program that asks its user for a password must fail at once: stopped in the background, it
+/// would wait for ever.
+#[expect(
+    unsafe_code,
+    reason = "between clone and execve there are only system calls"
+)]
+fn give_up_terminal() {
+    // SAFETY: the path is a constant, and the descriptor is our own.
+    unsafe {
+        let terminal = libc::open(c"/dev/tty".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC);
+        if terminal >= 0 {
+            // Of a process that leads no session it takes the terminal from that process alone.
+            libc::ioctl(terminal, libc::TIOCNOTTY);
+            libc::close(terminal);
+        }
+    }
 }
 
 /// Ignored signals and the mask outlive execve: programs expect neither, and shells hand both on.

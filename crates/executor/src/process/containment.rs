@@ -153,16 +153,14 @@ async fn kill_cgroup(cgroup: &Cgroup, end: Instant) -> io::Result<()> {
 }
 
 async fn kill_by_sweeps(sweep: &Arc<Sweep>, end: Instant) -> io::Result<()> {
+    if sweep.is_certainly_empty() {
+        return Ok(());
+    }
     let mut pause = Pause::default();
     let mut found_before = false;
     loop {
         let round = Arc::clone(sweep);
-        let found = blocking(move || {
-            let found = round.kill()?;
-            orphans::reap();
-            Ok(found)
-        })
-        .await?;
+        let found = blocking(move || round.kill()).await?;
         // After a find, one that was forked in the last moment may be left: look once more.
         if found == 0 && !found_before {
             return Ok(());

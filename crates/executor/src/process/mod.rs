@@ -1,9 +1,9 @@
 //! Runs steps as processes on the host.
 //!
-//! Each script is a session of its own, and all processes of an attempt are in one cgroup
-//! (`cgroup`), or are found by searching where the host has no cgroups of version 2 for us
-//! (`sweep`). What is told to end is told by `containment`. A script's output comes through one
-//! pipe (`pipe`, `relay`).
+//! Each script is a process group or a session of its own, without a terminal (`clone`), and all
+//! processes of an attempt are in one cgroup (`cgroup`), or are found by searching where the host
+//! has no cgroups of version 2 for us (`sweep`). How they are ended is in `containment`. A script's
+//! output comes through one pipe (`pipe`, `relay`).
 
 mod cgroup;
 mod check;

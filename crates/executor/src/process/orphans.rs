@@ -18,27 +18,52 @@ pub(super) fn adopt() -> io::Result<()> {
     Ok(set_child_subreaper(Some(getpid()))?)
 }
 
-/// Waits for the orphans that have ended. What we or others in this process start is left alone:
-/// leaders are known, and what others start stays in our session.
+/// Waits for the orphans that have ended, if there may be some.
 pub(super) fn reap() {
-    if !gets_orphans() || !some_child_has_ended() {
-        return;
-    }
-    let (Ok(all), Ok(session)) = (Stat::all(), getsid(None)) else {
-        return;
-    };
-    let _births = child::hold_births();
-    let own = getpid().as_raw_nonzero().get();
-    for stat in all.iter().filter(|stat| stat.zombie && stat.parent == own) {
-        let pid = stat.identity.pid;
-        if stat.session != session.as_raw_nonzero().get() && !child::is_awaited(pid) {
-            let _ = waitpid(Pid::from_raw(pid), WaitOptions::NOHANG);
-        }
+    if come_to_us()
+        && some_child_has_ended()
+        && let Ok(all) = Stat::all()
+    {
+        reap_among(&all);
     }
 }
 
-fn gets_orphans() -> bool {
+/// Waits for the orphans among these processes that have ended. What we or others in this process
+/// start is left alone: leaders are known, and what others start stays in our session.
+pub(super) fn reap_among(all: &[Stat]) {
+    let Ok(session) = getsid(None) else { return };
+    let (own, session) = (
+        getpid().as_raw_nonzero().get(),
+        session.as_raw_nonzero().get(),
+    );
+    let is_orphan = |stat: &&Stat| {
+        stat.zombie && stat.parent == own && stat.session != session && !is_awaited(stat)
+    };
+    let mut orphans = all.iter().filter(is_orphan).peekable();
+    if orphans.peek().is_none() {
+        return;
+    }
+    // A leader that was born and has ended just now may not be registered yet: then it is when we
+    // get past this, and is filtered out by the second look.
+    let _births = child::hold_births();
+    for stat in orphans.filter(|stat| !is_awaited(stat)) {
+        let _ = waitpid(Pid::from_raw(stat.identity.pid), WaitOptions::NOHANG);
+    }
+}
+
+fn is_awaited(stat: &Stat) -> bool {
+    child::is_awaited(stat.identity.pid)
+}
+
+/// Whether orphans below this process become its children.
+pub(super) fn come_to_us() -> bool {
     getpid() == Pid::INIT || child_subreaper().is_ok_and(|on| on.is_some())
+}
+
+/// Whether this process has no children at all: then it has no orphans and nobody below it either.
+pub(super) fn childless() -> bool {
+    let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    matches!(waitid(WaitId::All, look), Err(rustix::io::Errno::CHILD))
 }
 
 /// A look that takes nothing away.

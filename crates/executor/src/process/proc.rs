@@ -1,8 +1,10 @@
 //! What `/proc` says about processes, see proc_pid_stat(5).
 
+use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use rustix::fs::{CWD, Dir, Mode, OFlags, openat};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 /// One process, without the danger of mistaking another for it: process ids are used again, but
@@ -68,19 +70,36 @@ pub(super) struct Stat {
 impl Stat {
     /// Of one process, unless it is gone.
     pub fn read(pid: i32) -> Option<Self> {
-        Self::parse(&std::fs::read(format!("/proc/{pid}/stat")).ok()?)
+        Self::read_at(CWD, &format!("/proc/{pid}/stat"))
     }
 
     /// Of every process that lived through the call. Ids are listed in ascending order, so one
     /// that starts meanwhile may be missed: callers that need all repeat until nothing is new.
     pub fn all() -> io::Result<Vec<Self>> {
+        let proc = File::open("/proc")?;
         let mut found = Vec::new();
-        for entry in std::fs::read_dir("/proc")? {
-            let name = entry?.file_name();
-            let pid = name.to_str().and_then(|name| name.parse().ok());
-            found.extend(pid.and_then(Self::read));
+        for entry in Dir::read_from(&proc)? {
+            let entry = entry?;
+            let name = entry.file_name().to_str().unwrap_or_default();
+            if name.starts_with(|c: char| c.is_ascii_digit()) {
+                found.extend(Self::read_at(proc.as_fd(), &format!("{name}/stat")));
+            }
         }
         Ok(found)
+    }
+
+    fn read_at(directory: BorrowedFd<'_>, path: &str) -> Option<Self> {
+        let file = openat(
+            directory,
+            path,
+            OFlags::RDONLY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )
+        .ok()?;
+        // The line is made anew for each process, and is shorter than this.
+        let mut line = [0; 1024];
+        let length = rustix::io::read(&file, &mut line).ok()?;
+        Self::parse(&line[..length])
     }
 
     /// The name of the program stands in parentheses and may itself contain any byte, `)` too.

@@ -11,6 +11,7 @@ use outrider_model::AttemptId;
 
 use super::child::{self, Child};
 use super::clone::{self, Program, Stage};
+use super::orphans;
 use super::sweep::VARIABLE;
 use crate::{ExecRequest, ExecutorError};
 
@@ -49,6 +50,10 @@ impl Launch<'_> {
             stdin: null.as_fd(),
             output: self.output.as_fd(),
             cgroup: self.cgroup,
+            // Orphans are told by their session from other children of this process. Where none
+            // come to us we can do without: with it the kernel's autogroup (see sched(7)) makes a
+            // scheduling group for each script, which costs a tenth of a short one.
+            new_session: self.cgroup.is_none() || orphans::come_to_us(),
         };
         let birth = child::announce_birth();
         let cloned =

@@ -16,6 +16,7 @@ use outrider_model::AttemptId;
 use rustix::process::{Pid, Signal, getpid, getsid, kill_process_group};
 
 use super::child;
+use super::orphans;
 use super::proc::{Identity, Stat, has_variable};
 
 /// The variable by which processes of an attempt are known. Its value is the attempt's id.
@@ -52,6 +53,11 @@ impl Sweep {
         }
     }
 
+    /// Whether it is certain, without looking at any process, that there is nothing to find.
+    pub fn is_certainly_empty(&self) -> bool {
+        self.scope == Scope::Descendants && orphans::childless()
+    }
+
     /// The processes that have not ended.
     pub fn members(&self) -> io::Result<Vec<Stat>> {
         let all = Stat::all()?;
@@ -63,8 +69,12 @@ impl Sweep {
     }
 
     /// Kills what it finds and says how many processes that were. To be repeated until it is 0.
+    /// Waits for orphans that have ended, too, since it has to look at all processes anyway.
     pub fn kill(&self) -> io::Result<usize> {
         let all = Stat::all()?;
+        if self.scope == Scope::Descendants {
+            orphans::reap_among(&all);
+        }
         let members: Vec<_> = self
             .find(&all)
             .into_iter()
