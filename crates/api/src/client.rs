@@ -110,11 +110,16 @@ impl ClientError {
 
 type Result<T, E = ClientError> = std::result::Result<T, E>;
 
+/// Chooses the cryptography of all TLS in this process. Whoever builds an HTTP client calls it.
+pub fn use_ring() {
+    // Only the first call installs it; the error says that it is there already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
 impl Client {
     /// A client for one server and one token.
     pub fn new(settings: &ClientSettings) -> Result<Self> {
-        // Only the first caller installs a provider; the error says that there is one already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        use_ring();
         let base = settings.url.trim_end_matches('/').to_owned();
         let wrong = |problem: String| ClientError::Settings {
             url: base.clone(),

@@ -33,13 +33,19 @@ pub async fn run(args: BenchArgs) -> Result<(), Failure> {
     let syncs = floor(folder.path(), floors::syncs_per_second).await?;
     let (plain, queued, million) = lives(tenth(60_000), tenth(1_000_000)).await?;
     let count = tenth(4_000) as usize;
-    let spawns = floor(folder.path(), move |f| floors::spawns_per_second(f, count, AT_ONCE)).await?;
+    let spawns = floor(folder.path(), move |f| {
+        floors::spawns_per_second(f, count, AT_ONCE)
+    })
+    .await?;
     let steps = shell_steps(tenth(4_000)).await?;
     let probes = tenth(500) as usize;
     let mut bare = floor(folder.path(), move |f| floors::first_byte_ms(f, probes)).await?;
     let mut first_byte = first_bytes(probes).await?;
 
-    let (p50, p99) = (percentile(&mut first_byte, 0.5), percentile(&mut first_byte, 0.99));
+    let (p50, p99) = (
+        percentile(&mut first_byte, 0.5),
+        percentile(&mut first_byte, 0.99),
+    );
     let (bare50, bare99) = (percentile(&mut bare, 0.5), percentile(&mut bare, 0.99));
     if args.json {
         crate::show::json(&json!({ "dispatch": {
@@ -115,7 +121,10 @@ fn fake(_: usize, _: &Path) -> Arc<dyn Executor> {
 
 fn processes(number: usize, folder: &Path) -> Arc<dyn Executor> {
     let name = format!("bench-{}-{number}", std::process::id());
-    Arc::new(ProcessExecutor::new(ProcessSettings::new(folder.join("work"), name)))
+    Arc::new(ProcessExecutor::new(ProcessSettings::new(
+        folder.join("work"),
+        name,
+    )))
 }
 
 /// Lives a second, first with an almost empty queue, then with a long one; and how long that was.
@@ -129,7 +138,14 @@ async fn lives(count: u64, queue: u64) -> Result<(f64, u64, f64), Failure> {
 
     let platform = Platform::start().await?;
     fill(&platform, queue).await?;
-    let depth = platform.client.queue().await?.items.iter().map(|depth| depth.queued).sum();
+    let depth = platform
+        .client
+        .queue()
+        .await?
+        .items
+        .iter()
+        .map(|depth| depth.queued)
+        .sum();
     platform.start_runners(RUNNERS, SLOTS, fake)?;
     timed_lives(&platform, count / 10).await?;
     let million = timed_lives(&platform, count).await?;
@@ -141,8 +157,10 @@ async fn lives(count: u64, queue: u64) -> Result<(f64, u64, f64), Failure> {
 async fn timed_lives(platform: &Platform, count: u64) -> Result<f64, Failure> {
     let before = platform.seen.finished();
     let started = Instant::now();
-    let (submitted, ()) =
-        tokio::join!(submit_all(platform, count, TASKS_PER_JOB), platform.seen.wait_for(before + count));
+    let (submitted, ()) = tokio::join!(
+        submit_all(platform, count, TASKS_PER_JOB),
+        platform.seen.wait_for(before + count)
+    );
     submitted?;
     Ok(count as f64 / started.elapsed().as_secs_f64())
 }
@@ -162,7 +180,8 @@ async fn submit_all(platform: &Platform, count: u64, per_job: u32) -> Result<(),
         })
         .collect();
     for lane in lanes {
-        lane.await.map_err(|error| Failure::internal("submit", error))??;
+        lane.await
+            .map_err(|error| Failure::internal("submit", error))??;
     }
     Ok(())
 }

@@ -19,14 +19,21 @@ pub fn spawns_per_second(folder: &Path, count: usize, at_once: usize) -> std::io
     let left = AtomicUsize::new(count);
     let started = Instant::now();
     std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..at_once).map(|_| scope.spawn(|| spawn_until_none_left(&script, &left))).collect();
-        threads.into_iter().try_for_each(|thread| thread.join().unwrap_or(Ok(())))
+        let threads: Vec<_> = (0..at_once)
+            .map(|_| scope.spawn(|| spawn_until_none_left(&script, &left)))
+            .collect();
+        threads
+            .into_iter()
+            .try_for_each(|thread| thread.join().unwrap_or(Ok(())))
     })?;
     Ok(count as f64 / started.elapsed().as_secs_f64())
 }
 
 fn spawn_until_none_left(script: &Path, left: &AtomicUsize) -> std::io::Result<()> {
-    while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_ok() {
+    while left
+        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1))
+        .is_ok()
+    {
         let mut child = shell(script).stdout(Stdio::null()).spawn()?;
         child.wait()?;
     }
@@ -88,16 +95,25 @@ pub fn syncs_per_second(folder: &Path) -> std::io::Result<f64> {
 /// Requests a second: a bare axum server that echoes JSON, `clients` on loopback.
 pub async fn echoes_per_second(clients: usize) -> Result<f64, Failure> {
     let failed = |error: std::io::Error| Failure::internal("measure axum", error);
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.map_err(failed)?;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .map_err(failed)?;
     let url = format!("http://{}/", listener.local_addr().map_err(failed)?);
-    let app = axum::Router::new().route("/", post(async |Json(body): Json<serde_json::Value>| Json(body)));
+    let app = axum::Router::new().route(
+        "/",
+        post(async |Json(body): Json<serde_json::Value>| Json(body)),
+    );
     let tasks = outrider_service::Tasks::new();
     let server = tasks.spawn(async move { axum::serve(listener, app).await });
     let time = Duration::from_secs(1);
-    let lanes: Vec<_> = (0..clients).map(|_| tasks.spawn(echo_for(url.clone(), time))).collect();
+    let lanes: Vec<_> = (0..clients)
+        .map(|_| tasks.spawn(echo_for(url.clone(), time)))
+        .collect();
     let mut total = 0;
     for lane in lanes {
-        total += lane.await.map_err(|error| Failure::internal("measure axum", error))?;
+        total += lane
+            .await
+            .map_err(|error| Failure::internal("measure axum", error))?;
     }
     server.abort();
     Ok(f64::from(total) / time.as_secs_f64())
@@ -109,7 +125,9 @@ async fn echo_for(url: String, time: Duration) -> u32 {
     let ends = Instant::now() + time;
     let mut count = 0;
     while Instant::now() < ends {
-        let Ok(answer) = client.post(&url).json(&body).send().await else { break };
+        let Ok(answer) = client.post(&url).json(&body).send().await else {
+            break;
+        };
         if answer.bytes().await.is_err() {
             break;
         }
@@ -120,6 +138,10 @@ async fn echo_for(url: String, time: Duration) -> u32 {
 
 fn shell(script: &Path) -> Command {
     let mut command = Command::new("/bin/bash");
-    command.args(["-eo", "pipefail"]).arg(script).stdin(Stdio::null()).stderr(Stdio::null());
+    command
+        .args(["-eo", "pipefail"])
+        .arg(script)
+        .stdin(Stdio::null())
+        .stderr(Stdio::null());
     command
 }

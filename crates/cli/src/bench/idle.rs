@@ -13,9 +13,9 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
+use super::BenchArgs;
 use super::platform::CLASS;
 use super::table::{self, Figure, rounded};
-use super::BenchArgs;
 use crate::failure::{Failure, code};
 
 /// As many claims wait at the server.
@@ -31,8 +31,14 @@ pub async fn run(args: BenchArgs) -> Result<(), Failure> {
     let token = server.class_token().await?;
     let settled = settled_rss(&server.process).await?;
     let runner = Process::start(&[
-        "runner", "start", "--url", &server.url, "--token-file", &write(folder.path(), &token)?,
-        "--data", &folder.path().join("runner").display().to_string(),
+        "runner",
+        "start",
+        "--url",
+        &server.url,
+        "--token-file",
+        &write(folder.path(), &token)?,
+        "--data",
+        &folder.path().join("runner").display().to_string(),
     ])?;
     server.wait_for_runners(1).await?;
     let runner_rss = settled_rss(&runner).await?;
@@ -92,7 +98,8 @@ struct Process(Child);
 
 impl Process {
     fn start(arguments: &[&str]) -> Result<Self, Failure> {
-        let program = std::env::current_exe().map_err(|e| Failure::internal("find this program", e))?;
+        let program =
+            std::env::current_exe().map_err(|e| Failure::internal("find this program", e))?;
         let child = Command::new(program)
             .args(arguments)
             .stdin(Stdio::null())
@@ -130,24 +137,45 @@ impl Server {
         let port = free_port()?;
         let data = folder.join("server");
         let listen = format!("127.0.0.1:{port}");
-        let process =
-            Process::start(&["server", "--listen", &listen, "--data", &data.display().to_string()])?;
+        let process = Process::start(&[
+            "server",
+            "--listen",
+            &listen,
+            "--data",
+            &data.display().to_string(),
+        ])?;
         let url = format!("http://{listen}");
         let token = wait_for(|| std::fs::read_to_string(data.join("admin-token")).ok()).await?;
         let token = Token::presented(token.trim());
-        let client = Client::new(&ClientSettings { url: url.clone(), token, ca_certificates: None })?;
+        let client = Client::new(&ClientSettings {
+            url: url.clone(),
+            token,
+            ca_certificates: None,
+        })?;
         for _ in 0..500 {
             if client.queue().await.is_ok() {
-                return Ok(Self { process, url, client });
+                return Ok(Self {
+                    process,
+                    url,
+                    client,
+                });
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        Err(Failure::new(code::FAILED, "the measured server did not start"))
+        Err(Failure::new(
+            code::FAILED,
+            "the measured server did not start",
+        ))
     }
 
     async fn class_token(&self) -> Result<String, Failure> {
-        let class = CLASS.parse().map_err(|e: outrider_model::InvalidClassName| Failure::internal("name a class", e))?;
-        let request = CreateToken { scope: TokenScope::Class { class }, nickname: String::new() };
+        let class = CLASS
+            .parse()
+            .map_err(|e: outrider_model::InvalidClassName| Failure::internal("name a class", e))?;
+        let request = CreateToken {
+            scope: TokenScope::Class { class },
+            nickname: String::new(),
+        };
         Ok(self.client.create_token(&request).await?.token)
     }
 
@@ -167,13 +195,21 @@ impl Server {
                 Ok(answer) => answer.text().await.unwrap_or_default(),
                 Err(_) => String::new(),
             };
-            let line = text.lines().find_map(|line| line.strip_prefix("outrider_waiting_runners "));
-            if line.and_then(|number| number.parse().ok()).is_some_and(|number: usize| number >= count) {
+            let line = text
+                .lines()
+                .find_map(|line| line.strip_prefix("outrider_waiting_runners "));
+            if line
+                .and_then(|number| number.parse().ok())
+                .is_some_and(|number: usize| number >= count)
+            {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        Err(Failure::new(code::FAILED, "not all claims arrived at the server"))
+        Err(Failure::new(
+            code::FAILED,
+            "not all claims arrived at the server",
+        ))
     }
 }
 
@@ -232,12 +268,17 @@ async fn wait_for<T>(look: impl Fn() -> Option<T>) -> Result<T, Failure> {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    Err(Failure::new(code::FAILED, "the measured server did not start"))
+    Err(Failure::new(
+        code::FAILED,
+        "the measured server did not start",
+    ))
 }
 
 fn free_port() -> Result<u16, Failure> {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-    port.map(|address| address.port()).map_err(|error| Failure::internal("find a free port", error))
+    let port =
+        std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    port.map(|address| address.port())
+        .map_err(|error| Failure::internal("find a free port", error))
 }
 
 fn write(folder: &Path, token: &str) -> Result<String, Failure> {

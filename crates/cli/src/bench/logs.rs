@@ -1,5 +1,6 @@
 //! `outrider bench logs`
 
+use std::path::Path;
 use std::sync::Arc;
 
 use outrider_executor::process::{ProcessExecutor, ProcessSettings};
@@ -11,27 +12,45 @@ use super::table::{self, Figure, rounded};
 use super::{BenchArgs, floors};
 use crate::failure::Failure;
 
-/// Lines of 100 bytes, as fast as a shell pipeline writes them.
-fn lines(bytes: u64) -> String {
-    format!("yes {} | head -c {bytes} || true\n", "x".repeat(99))
-}
+/// How many bytes the file has that a step prints again and again.
+const FILE: usize = 100_000_000;
 
-/// Short lines, 58 bytes each.
-fn short_lines(count: u64) -> String {
-    format!("yes {} | head -n {count} || true\n", "y".repeat(57))
+/// A script that writes so many lines of one length as fast as a shell can: with `cat`, from a file
+/// that is in memory.
+fn script(folder: &Path, line: usize, bytes: usize) -> std::io::Result<String> {
+    let file = folder.join(format!("lines-{line}"));
+    let whole = bytes.min(FILE) / line * line;
+    let mut text = vec![b'x'; whole];
+    text.iter_mut()
+        .skip(line - 1)
+        .step_by(line)
+        .for_each(|byte| *byte = b'\n');
+    std::fs::write(&file, text)?;
+    let path = file.display().to_string();
+    Ok(format!(
+        "cat {}\n",
+        vec![path; (bytes / whole).max(1)].join(" ")
+    ))
 }
 
 /// Measures and prints.
 pub async fn run(args: BenchArgs) -> Result<(), Failure> {
     let scale = if args.quick { 10 } else { 1 };
-    let bulk = lines(1_000_000_000 / scale);
-    let short = short_lines(1_000_000 / scale);
+    let folder = tempfile::tempdir().map_err(|e| Failure::cannot_write("a temporary folder", e))?;
+    let write = |line, bytes| {
+        script(folder.path(), line, bytes).map_err(|e| Failure::cannot_write("a temporary file", e))
+    };
+    let bulk = write(100, 1_000_000_000 / scale)?;
+    let short = write(58, 58_000_000 / scale)?;
     let (bulk_floor, bytes) = floor(&bulk).await?;
     let (short_floor, _) = floor(&short).await?;
     let platform = Platform::start().await?;
     platform.start_runners(1, 1, |number, folder| {
         let name = format!("bench-{}-{number}", std::process::id());
-        Arc::new(ProcessExecutor::new(ProcessSettings::new(folder.join("work"), name)))
+        Arc::new(ProcessExecutor::new(ProcessSettings::new(
+            folder.join("work"),
+            name,
+        )))
     })?;
     seconds(&platform, "echo hello").await?;
     let bulk_seconds = seconds(&platform, &bulk).await?;
@@ -88,6 +107,8 @@ async fn floor(command: &str) -> Result<(f64, u64), Failure> {
         let folder = tempfile::tempdir()?;
         floors::pipe_read(folder.path(), &command)
     });
-    let measured = measured.await.map_err(|error| Failure::internal("measure a floor", error))?;
+    let measured = measured
+        .await
+        .map_err(|error| Failure::internal("measure a floor", error))?;
     measured.map_err(|error| Failure::internal("measure a floor", error))
 }

@@ -39,6 +39,7 @@ pub struct BenchArgs {
 
 /// Measures it.
 pub async fn run(verb: BenchVerb) -> Result<ExitCode, Failure> {
+    outrider_api::client::use_ring();
     if cfg!(debug_assertions) {
         eprintln!("This is a debug build: the figures say nothing. Build with --release.");
     }

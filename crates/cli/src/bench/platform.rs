@@ -39,7 +39,8 @@ pub struct Platform {
 impl Platform {
     /// Starts the server.
     pub async fn start() -> Result<Self, Failure> {
-        let data = tempfile::tempdir().map_err(|e| Failure::cannot_write("a temporary folder", e))?;
+        let data =
+            tempfile::tempdir().map_err(|e| Failure::cannot_write("a temporary folder", e))?;
         let random: Arc<dyn Random> = Arc::new(OsRandom::new());
         let shutdown = Shutdown::new();
         let parts = server::open_parts(data.path(), &random, None)?;
@@ -54,9 +55,14 @@ impl Platform {
             webhook: None,
         };
         let server = Server::bind(parts, settings, shutdown.clone()).await?;
-        let request = CreateToken { scope: TokenScope::Admin {}, nickname: "bench".to_owned() };
+        let request = CreateToken {
+            scope: TokenScope::Admin {},
+            nickname: "bench".to_owned(),
+        };
         let admin = server.core().create_token(&request).await;
-        let admin = admin.map_err(|error| Failure::internal("make a token", error))?.token;
+        let admin = admin
+            .map_err(|error| Failure::internal("make a token", error))?
+            .token;
         let token = local_runner::class_token(server.core(), &class()?).await?;
         let url = server.url();
         let client = connect(&url, Token::presented(admin))?;
@@ -107,7 +113,11 @@ impl Platform {
     }
 
     /// Submits a job of so many tasks.
-    pub async fn submit(&self, parallelism: u32, command: &str) -> Result<SubmittedPipeline, Failure> {
+    pub async fn submit(
+        &self,
+        parallelism: u32,
+        command: &str,
+    ) -> Result<SubmittedPipeline, Failure> {
         submit(&self.client, parallelism, command).await
     }
 
@@ -131,14 +141,24 @@ pub async fn submit(
         "version: 2.1\njobs:\n  build:\n    machine: true\n    resource_class: {CLASS}\n    \
          parallelism: {parallelism}\n    steps:\n      - run: {{name: bench, command: {command}}}\n"
     );
-    let request = SubmitPipeline { config, project: "outrider/bench".to_owned(), ..SubmitPipeline::default() };
+    let request = SubmitPipeline {
+        config,
+        project: "outrider/bench".to_owned(),
+        ..SubmitPipeline::default()
+    };
     Ok(client.submit_pipeline(&request, None).await?)
 }
 
 fn class() -> Result<ClassName, Failure> {
-    CLASS.parse().map_err(|error: outrider_model::InvalidClassName| Failure::internal("name a class", error))
+    CLASS
+        .parse()
+        .map_err(|error: outrider_model::InvalidClassName| Failure::internal("name a class", error))
 }
 
 fn connect(url: &str, token: Token) -> Result<Client, Failure> {
-    Ok(Client::new(&ClientSettings { url: url.to_owned(), token, ca_certificates: None })?)
+    Ok(Client::new(&ClientSettings {
+        url: url.to_owned(),
+        token,
+        ca_certificates: None,
+    })?)
 }

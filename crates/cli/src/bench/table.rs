@@ -25,7 +25,9 @@ pub fn print(title: &str, figures: &[Figure]) {
             figure.name.to_owned(),
             figure.value.clone(),
             figure.floor.clone(),
-            figure.ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}")),
+            figure
+                .ratio
+                .map_or_else(String::new, |ratio| format!("{ratio:.2}")),
             figure.target.to_owned(),
         ]);
     }
@@ -34,7 +36,13 @@ pub fn print(title: &str, figures: &[Figure]) {
 
 /// To a sensible number of digits.
 pub fn rounded(value: f64) -> f64 {
-    let digits = if value.abs() >= 100.0 { 0 } else if value.abs() >= 1.0 { 2 } else { 3 };
+    let digits = if value.abs() >= 100.0 {
+        0
+    } else if value.abs() >= 1.0 {
+        2
+    } else {
+        3
+    };
     let scale = 10_f64.powi(digits);
     (value * scale).round() / scale
 }

@@ -44,11 +44,17 @@ impl Seen {
 
     /// When the first log bytes since the last call were acknowledged.
     pub fn take_first_byte(&self) -> Option<Instant> {
-        self.first_byte.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.first_byte
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 
     fn log_acknowledged(&self) {
-        let mut first = self.first_byte.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut first = self
+            .first_byte
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         first.get_or_insert_with(Instant::now);
     }
 }
@@ -103,7 +109,10 @@ impl ServerApi for Tap {
         Ok(response)
     }
 
-    async fn heartbeat(&self, request: &HeartbeatRequest) -> Result<HeartbeatResponse, ClientError> {
+    async fn heartbeat(
+        &self,
+        request: &HeartbeatRequest,
+    ) -> Result<HeartbeatResponse, ClientError> {
         self.client.heartbeat(request).await
     }
 

@@ -29,7 +29,7 @@ pub struct Sender {
 impl Sender {
     /// Sends to this webhook, or to nobody.
     pub fn new(webhook: Option<&Webhook>) -> Self {
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        outrider_api::client::use_ring();
         Self {
             http: reqwest::Client::new(),
             webhook: webhook.cloned(),
