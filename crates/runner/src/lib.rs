@@ -2,12 +2,12 @@
 //!
 //! [`Runner::run`] ties the parts together, each in a module of its own:
 //!
-//! - [`claim`]: asks for work; [`heartbeat`]: keeps leases, hears of cancellations;
-//! - [`driver`]: what a task does next, pure; [`attempt`]: does it, with an executor;
-//! - [`deliver`]: takes everything that happens to the disk and to the server, by way of
-//!   [`log`] (output) and [`spool`] (the files that outlive the process);
-//! - [`recover`]: goes on with what an earlier process left;
-//! - [`env`], [`shell`], [`checkout`]: what steps find.
+//! - `claim`: asks for work; `heartbeat`: keeps leases, hears of cancellations;
+//! - `driver`: what a task does next, pure; `attempt`: does it, with an executor;
+//! - `deliver`: takes everything that happens to the disk and to the server, by way of
+//!   `log` (output) and `spool` (the files that outlive the process);
+//! - `recover`: goes on with what an earlier process left;
+//! - `env`, `shell`, `checkout`: what steps find.
 
 mod attempt;
 mod backoff;

@@ -116,8 +116,11 @@ impl Delivery {
     /// Notes a line in the journal, and writes it.
     pub fn keep(&self, entry: &Entry<'_>) {
         let mut kept = self.kept();
+        let before = kept.journal.write();
         kept.journal.note(entry);
-        if let Err(error) = kept.journal.write() {
+        if let Err(error) = kept.journal.write()
+            && before.is_ok()
+        {
             // The line stays in memory and is written with the next one.
             tracing::warn!(attempt = %self.attempt, "cannot write to the spool: {error}");
         }
@@ -164,11 +167,15 @@ impl Delivery {
 
     /// The attempt ended like this in an earlier process.
     pub fn finished_before(self: &Arc<Self>, finished: Finished) {
-        self.log.grown.notify_one();
         self.owe(|parts| {
             parts.finished = Some(finished);
             parts.over = true;
         });
+        if self.is_closed() {
+            // The lease was lost at the last moment.
+            self.close();
+        }
+        self.log.grown.notify_one();
     }
 
     /// The driver is done, and the server is to hear no more of it.
@@ -178,11 +185,15 @@ impl Delivery {
     }
 
     /// What there is to say now.
-    pub fn next_report(self: &Arc<Self>) -> Option<Sent> {
+    ///
+    /// # Errors
+    ///
+    /// The spool cannot be read: [`Delivery::owe_rest`] later.
+    pub fn next_report(self: &Arc<Self>) -> std::io::Result<Option<Sent>> {
         let mut parts = self.parts();
         parts.queued = false;
         if parts.closed || parts.mending {
-            return None;
+            return Ok(None);
         }
         let (length, acknowledged) = (self.log.length(), self.log.acknowledged());
         if length > INLINE_LOG_MAX && !parts.bulk {
@@ -194,11 +205,9 @@ impl Delivery {
         let mut report = Report::empty(self.lease.task, self.lease.lease);
         let mut sent_to = acknowledged;
         if !parts.bulk && acknowledged < length {
-            report.log = self.chunk(acknowledged);
-            sent_to += report
-                .log
-                .as_ref()
-                .map_or(0, |chunk| chunk.bytes.len() as u64);
+            let chunk = self.chunk(acknowledged)?;
+            sent_to += chunk.bytes.len() as u64;
+            report.log = Some(chunk);
         }
         parts.move_to(&mut report);
         if parts
@@ -209,21 +218,13 @@ impl Delivery {
             report.finished.clone_from(&parts.finished);
         }
         let empty = report == Report::empty(self.lease.task, self.lease.lease);
-        (!empty).then_some(Sent { report })
+        Ok((!empty).then_some(Sent { report }))
     }
 
-    fn chunk(&self, offset: u64) -> Option<LogChunk> {
+    fn chunk(&self, offset: u64) -> std::io::Result<LogChunk> {
         let max = usize::try_from(INLINE_LOG_MAX).unwrap_or(usize::MAX);
-        match self.log.read(offset, max) {
-            Ok(bytes) => Some(LogChunk {
-                offset,
-                bytes: bytes.into(),
-            }),
-            Err(error) => {
-                tracing::error!(attempt = %self.attempt, "cannot read the spool: {error}");
-                None
-            }
-        }
+        let bytes = self.log.read(offset, max)?.into();
+        Ok(LogChunk { offset, bytes })
     }
 
     /// No answer came: all of it has to be said again.

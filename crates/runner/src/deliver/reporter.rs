@@ -2,6 +2,7 @@
 //! the wire: the busier a runner is, the more tasks share a request.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use outrider_api::client::ClientError;
 use outrider_api::runner::ReportRequest;
@@ -17,6 +18,10 @@ use crate::backoff::{Backoff, chain};
 const MAX_REPORTS: usize = 256;
 /// Bytes of logs in one request, beyond which no further report is added.
 const MAX_LOG_BYTES: usize = 1024 * 1024;
+/// The pause before a log is sent again from its start.
+const RESEND: Duration = Duration::from_millis(200);
+/// The pause before a spool that cannot be read is read again.
+const UNREADABLE: Duration = Duration::from_secs(5);
 
 /// Delivers what the [`Outbox`] holds.
 #[derive(Clone)]
@@ -95,7 +100,15 @@ impl Reporter {
             let Some(delivery) = self.outbox.take(1).pop() else {
                 break;
             };
-            if let Some(sent) = delivery.next_report() {
+            let sent = match delivery.next_report() {
+                Ok(sent) => sent,
+                Err(error) => {
+                    tracing::error!(attempt = %delivery.attempt, "cannot read the spool: {error}");
+                    self.later(delivery, UNREADABLE, |delivery| delivery.owe_rest());
+                    continue;
+                }
+            };
+            if let Some(sent) = sent {
                 bytes += sent
                     .report
                     .log
@@ -128,13 +141,26 @@ impl Reporter {
 
     /// Sends a log again from its start; not at once, should the server say so again and again.
     fn resend(&self, delivery: &Arc<Delivery>) {
-        tracing::warn!(attempt = %delivery.attempt, "the server holds another log; sending it again");
-        let (delivery, end) = (Arc::clone(delivery), self.end.clone());
+        let attempt = delivery.attempt;
+        tracing::warn!(%attempt, "the server holds another log; sending it again");
+        self.later(Arc::clone(delivery), RESEND, |delivery| delivery.resend());
+    }
+
+    /// Does something with a delivery after a pause, where it may take its time.
+    fn later(
+        &self,
+        delivery: Arc<Delivery>,
+        pause: Duration,
+        act: impl FnOnce(&Arc<Delivery>) + Send + 'static,
+    ) {
+        let end = self.end.clone();
         self.tasks.spawn(async move {
-            let pause = tokio::time::sleep(std::time::Duration::from_millis(200));
-            if end.run_until_cancelled(pause).await.is_some() {
-                let mended = tokio::task::spawn_blocking(move || delivery.resend());
-                let _ = mended.await;
+            if end
+                .run_until_cancelled(tokio::time::sleep(pause))
+                .await
+                .is_some()
+            {
+                let _ = tokio::task::spawn_blocking(move || act(&delivery)).await;
             }
         });
     }

@@ -84,17 +84,13 @@ async fn a_lease_lost_while_preparing_means_that_no_step_starts() {
     .await;
     rig.server
         .change(|state| state.tasks.get_mut(&id).unwrap().stale = true);
-    let seen = rig.server.state().heartbeats;
-    soon(
-        rig.server
-            .until(|state| state.heartbeats > seen || seen > 0),
-    )
-    .await;
+    soon(rig.server.until(|state| state.told_stale > 0)).await;
     let other = rig.server.queue(task([run("print other")]));
     rig.world.open("prepare");
     soon(rig.server.finished(other)).await;
     rig.end(life).await;
     assert!(rig.server.state().tasks[&id].finished.is_none());
+    assert_eq!(rig.world.scripts(), ["print other"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -61,6 +61,8 @@ pub struct State {
     pub reports: u32,
     pub appends: u32,
     pub goodbyes: u32,
+    /// Heartbeats that were told of a lost lease.
+    pub told_stale: u32,
     late: Vec<Report>,
 }
 
@@ -403,6 +405,9 @@ impl ServerApi for FakeServer {
         });
         let _ = tokio::time::timeout(Duration::from_millis(request.wait_ms), news).await;
         let leases = standing(&self.state());
+        if leases.contains(&LeaseStanding::Stale) {
+            self.change(|state| state.told_stale += 1);
+        }
         self.answer(HeartbeatResponse {
             leases,
             drain: false,
