@@ -100,6 +100,10 @@ impl IntoResponse for ApiError {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
+            StoreError::NotFound { kind: "token", .. } => {
+                Self::new(ErrorCode::NotFound, error.to_string())
+                    .advise("Check the id; `outrider token list` shows what there is.")
+            }
             StoreError::NotFound { .. } => Self::new(ErrorCode::NotFound, error.to_string())
                 .advise("Check the id; `outrider pipeline list` shows what there is."),
             StoreError::Illegal(

@@ -13,6 +13,8 @@ use crate::{Core, ServerSettings, api, duties};
 pub struct Server {
     core: Arc<Core>,
     listener: Listener,
+    /// Loopback without TLS, for a runner in this process.
+    inner: Option<Listener>,
     address: SocketAddr,
     shutdown: Shutdown,
 }
@@ -59,6 +61,7 @@ impl Server {
         Ok(Self {
             core,
             listener,
+            inner: None,
             address,
             shutdown,
         })
@@ -79,12 +82,29 @@ impl Server {
         format!("{scheme}://{}", self.address)
     }
 
+    /// How a runner in this process reaches it. A certificate is for a name that others use, and a
+    /// runner here need not trust its authority: with TLS there is a second address, on loopback.
+    pub async fn url_on_this_host(&mut self) -> Result<String, StartError> {
+        if !self.listener.is_tls() {
+            return Ok(self.url());
+        }
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let listen_error = |source| StartError::Listen { address, source };
+        let inner = Listener::bind(address, None).await.map_err(listen_error)?;
+        let url = format!("http://{}", inner.address().map_err(listen_error)?);
+        self.inner = Some(inner);
+        Ok(url)
+    }
+
     /// Serves until it is drained, then lets open requests finish, for a while.
     pub async fn run(self) {
         let duties = Tasks::new();
         let connections = Tasks::new();
         duties::start(&self.core, &duties);
         let router = api::router(Arc::clone(&self.core));
+        if let Some(inner) = self.inner {
+            duties.spawn(inner.serve(router.clone(), self.shutdown.clone(), connections.clone()));
+        }
         self.listener
             .serve(router, self.shutdown.clone(), connections.clone())
             .await;
