@@ -28,6 +28,7 @@ pub struct Cli {
     #[arg(
         long,
         global = true,
+        help_heading = "Logging",
         env = "OUTRIDER_LOG",
         default_value = "warn",
         value_name = "FILTER"
@@ -37,6 +38,7 @@ pub struct Cli {
     #[arg(
         long,
         global = true,
+        help_heading = "Logging",
         env = "OUTRIDER_LOG_FORMAT",
         default_value = "text",
         value_name = "FORMAT"

@@ -7,6 +7,7 @@ use clap_complete::Shell;
 
 use crate::args::Cli;
 use crate::failure::Failure;
+use crate::show::say;
 
 /// For which shell.
 #[derive(Args)]
@@ -17,11 +18,8 @@ pub struct CompletionsArgs {
 
 /// Prints them.
 pub fn run(args: &CompletionsArgs) -> Result<ExitCode, Failure> {
-    clap_complete::generate(
-        args.shell,
-        &mut Cli::command(),
-        "outrider",
-        &mut std::io::stdout(),
-    );
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "outrider", &mut script);
+    say!("{}", String::from_utf8_lossy(&script).trim_end());
     Ok(ExitCode::SUCCESS)
 }

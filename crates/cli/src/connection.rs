@@ -1,6 +1,6 @@
 //! How commands find their server.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use outrider_api::client::{Client, ClientSettings};
@@ -14,6 +14,7 @@ pub struct ConnectionArgs {
     /// The server's URL.
     #[arg(
         long,
+        help_heading = "Server",
         env = "OUTRIDER_URL",
         default_value = "http://127.0.0.1:8080",
         value_name = "URL"
@@ -22,16 +23,27 @@ pub struct ConnectionArgs {
     /// The token. Prefer the environment: others on this host can see arguments.
     #[arg(
         long,
+        help_heading = "Server",
         env = "OUTRIDER_TOKEN",
         hide_env_values = true,
         value_name = "TOKEN"
     )]
     pub token: Option<String>,
     /// A file that holds the token.
-    #[arg(long, env = "OUTRIDER_TOKEN_FILE", value_name = "FILE")]
+    #[arg(
+        long,
+        help_heading = "Server",
+        env = "OUTRIDER_TOKEN_FILE",
+        value_name = "FILE"
+    )]
     pub token_file: Option<PathBuf>,
     /// A PEM file with certificates to trust besides the system's.
-    #[arg(long, env = "OUTRIDER_CA_FILE", value_name = "FILE")]
+    #[arg(
+        long,
+        help_heading = "Server",
+        env = "OUTRIDER_CA_FILE",
+        value_name = "FILE"
+    )]
     pub ca_file: Option<PathBuf>,
 }
 
@@ -43,7 +55,11 @@ impl ConnectionArgs {
 
     /// How to reach it, and as whom.
     pub fn settings(&self) -> Result<ClientSettings, Failure> {
-        let ca_certificates = self.ca_file.as_ref().map(read).transpose()?;
+        let ca_certificates = self
+            .ca_file
+            .as_ref()
+            .map(|path| read(path, "--ca-file names certificates in PEM form."))
+            .transpose()?;
         Ok(ClientSettings {
             url: self.url.clone(),
             token: self.find_token()?,
@@ -52,8 +68,10 @@ impl ConnectionArgs {
     }
 
     fn find_token(&self) -> Result<Token, Failure> {
-        if let Some(token) = &self.token {
-            return Ok(Token::presented(token.trim()));
+        // An empty variable is what `export OUTRIDER_TOKEN=$(…)` leaves when the command failed.
+        let given = self.token.as_deref().map(str::trim);
+        if let Some(token) = given.filter(|token| !token.is_empty()) {
+            return Ok(Token::presented(token));
         }
         let path = self.token_file.as_ref().ok_or_else(|| {
             Failure::new(code::NOT_ALLOWED, "there is no token").advise(
@@ -61,22 +79,23 @@ impl ConnectionArgs {
                  in the file admin-token of its data folder.",
             )
         })?;
-        let bytes = read(path)?;
-        let text = String::from_utf8(bytes).map_err(|_| {
-            Failure::new(
-                code::BAD_SETTINGS,
-                format!("{} does not hold a token", path.display()),
-            )
-        })?;
+        let bytes = read(path, "--token-file names a file that holds a token.")?;
+        let text = String::from_utf8(bytes).unwrap_or_default();
+        if text.trim().is_empty() {
+            let message = format!("{} does not hold a token", path.display());
+            return Err(Failure::new(code::BAD_SETTINGS, message)
+                .advise("Write the token into it, as one line of text."));
+        }
         Ok(Token::presented(text.trim()))
     }
 }
 
-fn read(path: &PathBuf) -> Result<Vec<u8>, Failure> {
+fn read(path: &Path, advice: &str) -> Result<Vec<u8>, Failure> {
     std::fs::read(path).map_err(|error| {
         Failure::new(
             code::NOT_FOUND,
             format!("cannot read {}: {error}", path.display()),
         )
+        .advise(advice)
     })
 }

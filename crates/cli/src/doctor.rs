@@ -8,6 +8,7 @@ use outrider_executor::{Executor, Finding, Verdict};
 
 use crate::failure::{Failure, code};
 use crate::paths;
+use crate::show::say;
 
 /// How to print.
 #[derive(Args)]
@@ -25,7 +26,7 @@ pub async fn run(args: DoctorArgs) -> Result<ExitCode, Failure> {
     if args.json {
         crate::show::json(&serde_json::json!({ executor.name(): findings }));
     } else {
-        println!("executor {}", executor.name());
+        say!("executor {}", executor.name());
         findings.iter().for_each(print);
     }
     let missing = findings
@@ -44,8 +45,8 @@ fn print(finding: &Finding) {
         Verdict::Limited => "!",
         Verdict::Missing => "✗",
     };
-    println!("  {sign} {}: {}", finding.subject, finding.detail);
+    say!("  {sign} {}: {}", finding.subject, finding.detail);
     if let Some(advice) = &finding.advice {
-        println!("      {advice}");
+        say!("      {advice}");
     }
 }

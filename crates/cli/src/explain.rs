@@ -4,10 +4,11 @@ use std::process::ExitCode;
 
 use clap::Args;
 use outrider_api::jobs::Explanation;
-use outrider_model::TaskId;
+use outrider_model::{Status, TaskId};
 
 use crate::connection::ConnectionArgs;
 use crate::failure::Failure;
+use crate::show::{self, say};
 
 /// Which task.
 #[derive(Args)]
@@ -34,24 +35,27 @@ pub async fn run(args: ExplainArgs) -> Result<ExitCode, Failure> {
 
 fn print(explanation: &Explanation) {
     let task = &explanation.task;
-    println!(
-        "{} #{}: {}",
-        task.job_name, task.task.index, task.task.status
+    say!(
+        "{} {}, index {}: {}",
+        show::sign(task.task.status),
+        task.job_name,
+        task.task.index,
+        show::status(task.task.status)
     );
-    println!("  why:  {}", explanation.summary);
-    println!("  do:   {}", explanation.advice);
+    say!("  why:  {}", explanation.summary);
+    say!("  do:   {}", explanation.advice);
     for (number, attempt) in task.attempts.iter().enumerate() {
-        let outcome = attempt
-            .outcome
-            .map_or("not ended", outrider_model::Outcome::as_str);
-        println!(
+        let outcome = attempt.outcome.map_or("not ended", |outcome| {
+            show::status(Status::Finished(outcome))
+        });
+        say!(
             "  attempt {} on {}: {outcome}, claimed {}",
             number + 1,
             attempt.runner,
             attempt.claimed_at
         );
         if let Some(reason) = &attempt.reason {
-            println!("    {reason}");
+            say!("    {reason}");
         }
     }
 }

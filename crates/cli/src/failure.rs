@@ -9,6 +9,8 @@ use outrider_runner::RunnerError;
 use outrider_server::StartError;
 use outrider_store::StoreError;
 
+use crate::show::hint;
+
 /// Exit codes besides those of failed steps, after `sysexits.h`. `docs/operations.md` lists them.
 pub mod code {
     /// Something failed that has no code of its own.
@@ -78,11 +80,16 @@ impl Failure {
         self
     }
 
+    /// The exit code.
+    pub const fn code(&self) -> u8 {
+        self.code
+    }
+
     /// Prints it, and gives the exit code.
     pub fn report(&self) -> ExitCode {
-        eprintln!("error: {}", self.message.trim_end());
+        hint!("error: {}", self.message.trim_end());
         if let Some(advice) = &self.advice {
-            eprintln!("  {advice}");
+            hint!("  {advice}");
         }
         ExitCode::from(self.code)
     }
@@ -106,6 +113,13 @@ impl From<ClientError> for Failure {
         let message = chain(&error);
         match error {
             ClientError::Settings { .. } => Self::new(code::BAD_SETTINGS, message),
+            ClientError::Unreachable { .. } if message.contains("certificate") => {
+                Self::new(code::UNAVAILABLE, message).advise(
+                    "Name a file with the certificate of the server's authority with --ca-file \
+                     (OUTRIDER_CA_FILE), and use a name or an address in the URL that the \
+                     certificate is for.",
+                )
+            }
             ClientError::Unreachable { url, .. } => Self::new(code::UNAVAILABLE, message).advise(
                 format!("Is a server running at {url}? Start one with `outrider server`, or set OUTRIDER_URL."),
             ),
@@ -172,6 +186,23 @@ impl From<StartError> for Failure {
 
 impl From<RunnerError> for Failure {
     fn from(error: RunnerError) -> Self {
-        Self::new(code::FAILED, chain(&error))
+        let code = match &error {
+            RunnerError::NotAllowed(_) => code::NOT_ALLOWED,
+            RunnerError::SpoolLocked { .. } => code::IN_USE,
+            RunnerError::Spool { .. } => code::CANNOT_WRITE,
+            RunnerError::Refused(_) => code::FAILED,
+        };
+        // The runner says what to do on a line of its own.
+        let text = error.to_string();
+        let (message, advice) = text.split_once('\n').unwrap_or((&text, ""));
+        let message = match std::error::Error::source(&error) {
+            Some(cause) => format!("{message}: {}", chain(cause)),
+            None => message.to_owned(),
+        };
+        let failure = Self::new(code, message);
+        match advice.trim() {
+            "" => failure,
+            advice => failure.advise(advice),
+        }
     }
 }

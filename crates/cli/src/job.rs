@@ -12,7 +12,7 @@ use outrider_model::{JobId, TaskId};
 
 use crate::connection::ConnectionArgs;
 use crate::failure::{Failure, code};
-use crate::show::{self, Table};
+use crate::show::{self, Table, say};
 
 /// What to do with a job.
 #[derive(Subcommand)]
@@ -69,10 +69,7 @@ pub async fn run(verb: JobVerb) -> Result<ExitCode, Failure> {
             if args.json {
                 show::json(&canceled);
             } else {
-                println!(
-                    "{} tasks ended, {} are being stopped",
-                    canceled.ended, canceled.stopping
-                );
+                say!("{}", show::canceled(&canceled));
             }
         }
     }
@@ -81,23 +78,23 @@ pub async fn run(verb: JobVerb) -> Result<ExitCode, Failure> {
 
 fn print(detail: &JobDetail) {
     let job = &detail.job;
-    println!(
+    say!(
         "{} {} #{}: {}",
         show::sign(job.status),
         job.name,
         job.number,
-        job.status
+        show::status(job.status)
     );
-    println!("class {}", job.class);
+    say!("class {}", job.class);
     if let Some(reason) = &job.reason {
-        println!("{reason}\n  {}", reason.advice());
+        say!("{reason}\n  {}", reason.advice());
     }
     let mut table = Table::new(["TASK", "INDEX", "STATUS"]);
     for task in &detail.tasks {
         table.row([
             task.id.to_string(),
             task.index.to_string(),
-            task.status.to_string(),
+            show::status(task.status).to_owned(),
         ]);
     }
     table.print("It has no tasks.");
@@ -118,9 +115,11 @@ async fn logs(args: LogsArgs) -> Result<(), Failure> {
     let heading = tasks.len() > 1;
     for task in tasks {
         if heading {
-            println!(
-                "==> {} {} of {} <==",
-                detail.job.name, task.index, detail.job.parallelism
+            say!(
+                "==> {}, index {} of 0 to {} <==",
+                detail.job.name,
+                task.index,
+                detail.job.parallelism.saturating_sub(1)
             );
         }
         if args.follow {
@@ -140,8 +139,8 @@ async fn copy(client: &Client, task: TaskId) -> Result<(), Failure> {
             Failure::new(code::UNAVAILABLE, format!("the log broke off: {error}"))
         })?;
         match chunk {
-            Some(bytes) => write(&bytes)?,
-            None => return Ok(()),
+            Some(bytes) if write(&bytes)? => {}
+            _ => return Ok(()),
         }
     }
 }
@@ -166,7 +165,10 @@ async fn follow(client: &Client, task: TaskId) -> Result<(), Failure> {
                 Ok(Some(event)) => {
                     let piece: LogPiece = parse(&event.data)?;
                     let bytes = STANDARD.decode(piece.base64);
-                    write(&bytes.map_err(|error| Failure::internal("read the log", error))?)?;
+                    let bytes = bytes.map_err(|error| Failure::internal("read the log", error))?;
+                    if !write(&bytes)? {
+                        return Ok(());
+                    }
                     query.offset = event.id.parse().ok().or(query.offset);
                 }
                 Ok(None) => break,
@@ -182,9 +184,12 @@ fn parse<T: serde::de::DeserializeOwned>(data: &str) -> Result<T, Failure> {
     serde_json::from_str(data).map_err(|error| Failure::internal("read an event", error))
 }
 
-fn write(bytes: &[u8]) -> Result<(), Failure> {
+/// Tells whether somebody still reads.
+fn write(bytes: &[u8]) -> Result<bool, Failure> {
     let mut out = std::io::stdout().lock();
-    out.write_all(bytes)
-        .and_then(|()| out.flush())
-        .map_err(|error| Failure::cannot_write("the output", error))
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::cannot_write("the output", error)),
+    }
 }

@@ -118,14 +118,19 @@ impl LocalRunner {
     clippy::disallowed_methods,
     reason = "the handle is awaited by `LocalRunner::ended`"
 )]
-pub fn start(settings: Settings, shutdown: Shutdown) -> Result<LocalRunner, Failure> {
+pub fn start(mut settings: Settings, shutdown: Shutdown) -> Result<LocalRunner, Failure> {
     if settings.slots == 0 {
-        return Err(Failure::new(
-            code::BAD_SETTINGS,
-            "a runner needs at least one slot",
-        ));
+        return Err(
+            Failure::new(code::BAD_SETTINGS, "a runner needs at least one slot")
+                .advise("Give --slots (for `outrider run`: --runners) a number from 1."),
+        );
     }
     paths::private_directory(&settings.data)?;
+    // Steps see paths below it, and should not see how somebody named it.
+    settings.data = settings
+        .data
+        .canonicalize()
+        .map_err(|error| Failure::cannot_write(settings.data.display(), error))?;
     let client = Client::new(&settings.server)?;
     let runner = Runner::new(
         settings.runner_settings(),

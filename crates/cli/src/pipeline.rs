@@ -18,7 +18,7 @@ use crate::args::key_value;
 use crate::connection::ConnectionArgs;
 use crate::failure::{Failure, code};
 use crate::run::{Observer, Verbosity};
-use crate::show::{self, Table};
+use crate::show::{self, Table, hint, say};
 
 /// What to do with pipelines.
 #[derive(Subcommand)]
@@ -128,10 +128,7 @@ pub async fn run(verb: PipelineVerb) -> Result<ExitCode, Failure> {
             if args.json {
                 show::json(&canceled);
             } else {
-                println!(
-                    "{} tasks ended, {} are being stopped",
-                    canceled.ended, canceled.stopping
-                );
+                say!("{}", show::canceled(&canceled));
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -145,7 +142,7 @@ async fn trigger(args: TriggerArgs) -> Result<ExitCode, Failure> {
     let key = RequestId::new(SystemClock.now(), &OsRandom::new()).to_string();
     let submitted = client.submit_pipeline(&request, Some(&key)).await?;
     if let Some(warnings) = &submitted.warnings {
-        eprintln!("{warnings}");
+        hint!("{warnings}");
     }
     if args.follow {
         let verbosity = if args.json {
@@ -160,10 +157,11 @@ async fn trigger(args: TriggerArgs) -> Result<ExitCode, Failure> {
     if args.json {
         show::json(&submitted);
     } else {
-        println!("{}", submitted.id);
-        eprintln!(
+        say!("{}", submitted.id);
+        hint!(
             "pipeline {} of {name}: `outrider pipeline show -f {}` follows it",
-            submitted.number, submitted.id
+            submitted.number,
+            submitted.id
         );
     }
     Ok(ExitCode::SUCCESS)
@@ -248,7 +246,7 @@ async fn list(args: ListArgs) -> Result<ExitCode, Failure> {
             pipeline.id.to_string(),
             trigger.project,
             pipeline.number.to_string(),
-            pipeline.status.to_string(),
+            show::status(pipeline.status).to_owned(),
             trigger.tag.or(trigger.branch).unwrap_or_default(),
             pipeline.created_at.to_string(),
             show::between(Some(pipeline.created_at), pipeline.finished_at),
@@ -281,19 +279,19 @@ async fn show_one(args: ShowArgs) -> Result<ExitCode, Failure> {
 
 fn print(detail: &PipelineDetail, now: Timestamp) {
     let pipeline = &detail.pipeline;
-    println!(
+    say!(
         "{} {} #{}: {}",
         show::sign(pipeline.status),
         pipeline.trigger.project,
         pipeline.number,
-        pipeline.status
+        show::status(pipeline.status)
     );
     for workflow in &detail.workflows {
-        println!(
+        say!(
             "{} {}: {}",
             show::sign(workflow.status),
             workflow.name,
-            workflow.status
+            show::status(workflow.status)
         );
         let mut table = Table::new(["", "JOB", "STATUS", "TASKS", "TIME", "ID"]);
         for job in &workflow.jobs {
@@ -301,7 +299,7 @@ fn print(detail: &PipelineDetail, now: Timestamp) {
             table.row([
                 format!("  {}", show::sign(job.status)),
                 job.name.clone(),
-                job.status.to_string(),
+                show::status(job.status).to_owned(),
                 format!("{}/{}", job.tasks_finished, job.parallelism),
                 show::between(job.started_at, Some(end)),
                 job.id.to_string(),
@@ -313,7 +311,7 @@ fn print(detail: &PipelineDetail, now: Timestamp) {
             .iter()
             .filter_map(|job| Some((job, job.reason.as_ref()?)))
         {
-            println!("  {}: {reason}\n    {}", job.name, reason.advice());
+            say!("  {}: {reason}\n    {}", job.name, reason.advice());
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::connection::ConnectionArgs;
 use crate::failure::{Failure, code};
 use crate::local_runner::{self, Settings};
 use crate::paths;
+use crate::show::{self, say};
 
 /// What to do as a runner.
 #[derive(Subcommand)]
@@ -81,7 +82,15 @@ pub enum ExecutorKind {
 pub async fn run(verb: RunnerVerb) -> Result<ExitCode, Failure> {
     let RunnerVerb::Start(args) = verb;
     let shutdown = Shutdown::new();
-    let runner = local_runner::start(args.settings()?, shutdown.clone())?;
+    let settings = args.settings()?;
+    let started = format!(
+        "Runner {} takes {} from {}",
+        settings.name,
+        show::tasks_at_once(settings.slots),
+        settings.server.url
+    );
+    let runner = local_runner::start(settings, shutdown.clone())?;
+    say!("{started}");
     let tasks = Tasks::new();
     tasks.spawn(async move { shutdown.listen_to_signals().await });
     runner.ended().await?;
@@ -117,7 +126,7 @@ pub fn with_settings_file(arguments: Vec<OsString>) -> Vec<OsString> {
         Ok(None) => arguments,
         Err(failure) => {
             failure.report();
-            std::process::exit(i32::from(code::BAD_SETTINGS));
+            std::process::exit(i32::from(failure.code()));
         }
     }
 }
@@ -178,6 +187,7 @@ fn read_settings(path: &PathBuf) -> Result<SettingsFile, Failure> {
             code::NOT_FOUND,
             format!("cannot read {}: {error}", path.display()),
         )
+        .advise("--config names a YAML file of settings.")
     })?;
     serde_saphyr::from_str(&text).map_err(|error| {
         Failure::new(code::BAD_SETTINGS, format!("{}: {error}", path.display()))

@@ -17,6 +17,7 @@ use crate::args::duration;
 use crate::failure::{Failure, code};
 use crate::local_runner::{self, LocalRunner};
 use crate::paths;
+use crate::show::{self, say};
 
 /// How to serve.
 #[derive(Args)]
@@ -26,6 +27,7 @@ pub struct ServerArgs {
         long,
         env = "OUTRIDER_LISTEN",
         default_value = "127.0.0.1:8080",
+        value_parser = address,
         value_name = "ADDR"
     )]
     listen: SocketAddr,
@@ -98,7 +100,7 @@ pub async fn run(args: ServerArgs) -> Result<ExitCode, Failure> {
     let random: Arc<dyn Random> = Arc::new(OsRandom::new());
     let crash = args.crash_at.as_deref().map(crash::hook);
     let parts = open_parts(&data, &random, crash)?;
-    let server = Server::bind(parts, args.settings(&data)?, shutdown.clone()).await?;
+    let mut server = Server::bind(parts, args.settings(&data)?, shutdown.clone()).await?;
     let (admin, is_new) = admin_token(&data, random.as_ref())?;
     server.core().adopt_admin_token(&admin).await?;
     announce(&server, &data, is_new.then_some(&admin));
@@ -107,7 +109,10 @@ pub async fn run(args: ServerArgs) -> Result<ExitCode, Failure> {
     let signals = shutdown.clone();
     tasks.spawn(async move { signals.listen_to_signals().await });
     let runner = match args.with_runner {
-        true => Some(args.start_runner(&server, &data, shutdown.child()).await?),
+        true => Some(
+            args.start_runner(&mut server, &data, shutdown.child())
+                .await?,
+        ),
         false => None,
     };
     server.run().await;
@@ -144,17 +149,31 @@ impl ServerArgs {
 
     async fn start_runner(
         &self,
-        server: &Server,
+        server: &mut Server,
         data: &Path,
         shutdown: Shutdown,
     ) -> Result<LocalRunner, Failure> {
+        let url = server.url_on_this_host().await?;
         let token = local_runner::class_token(server.core(), &self.default_class).await?;
         let settings = local_runner::Settings {
             slots: self.slots,
-            ..local_runner::Settings::new("local", data.join("runner"), server.url(), token)
+            ..local_runner::Settings::new("local", data.join("runner"), url, token)
         };
-        local_runner::start(settings, shutdown)
+        let runner = local_runner::start(settings, shutdown)?;
+        say!(
+            "A runner in this process takes {} of the class {}.",
+            show::tasks_at_once(self.slots),
+            self.default_class
+        );
+        Ok(runner)
     }
+}
+
+/// An address to listen on. Names are not resolved: what they mean may change.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        "write an IP address and a port, for example 127.0.0.1:8080 or [::1]:8080".to_owned()
+    })
 }
 
 /// What a server with its data in this folder is made of.
@@ -221,22 +240,31 @@ fn read_secret(path: &Path) -> Result<Token, Failure> {
     Ok(Token::presented(text.trim()))
 }
 
+/// A server that listens on all addresses is reached by its host's name.
+fn url_for_commands(server: &Server) -> String {
+    let url = server.url();
+    let all = ["://0.0.0.0:", "://[::]:"];
+    all.iter().fold(url, |url, all| {
+        url.replace(all, &format!("://{}:", local_runner::hostname()))
+    })
+}
+
 fn announce(server: &Server, data: &Path, new_token: Option<&Token>) {
-    println!(
+    say!(
         "Outrider serves {} (data in {})",
         server.url(),
         data.display()
     );
     match new_token {
         Some(token) => {
-            println!("Admin token, shown this once: {}", token.reveal());
-            println!("It is also in {}.", data.join("admin-token").display());
-            println!(
+            say!("Admin token, shown this once: {}", token.reveal());
+            say!("It is also in {}.", data.join("admin-token").display());
+            say!(
                 "For commands: export OUTRIDER_URL={} OUTRIDER_TOKEN=…",
-                server.url()
+                url_for_commands(server)
             );
         }
-        None => println!(
+        None => say!(
             "The admin token is in {}.",
             data.join("admin-token").display()
         ),

@@ -2,8 +2,27 @@
 
 use std::time::Duration;
 
+use outrider_api::pipelines::Canceled;
 use outrider_model::{Outcome, Status, Timestamp};
 use serde::Serialize;
+
+/// Prints a line to stdout. A reader that went away is no reason to fail, nor to stop what runs.
+macro_rules! say {
+    ($($arguments:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout().lock(), $($arguments)*);
+    }};
+}
+
+/// The same to stderr: what people want to know and scripts do not read.
+macro_rules! hint {
+    ($($arguments:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr().lock(), $($arguments)*);
+    }};
+}
+
+pub(crate) use {hint, say};
 
 /// A table whose columns are as wide as they must be.
 pub struct Table<const N: usize> {
@@ -26,7 +45,7 @@ impl<const N: usize> Table<N> {
     /// Prints it; or a sentence if it has no rows.
     pub fn print(&self, empty: &str) {
         if self.rows.len() == 1 {
-            println!("{empty}");
+            say!("{empty}");
             return;
         }
         let width = |column: usize| {
@@ -41,7 +60,7 @@ impl<const N: usize> Table<N> {
                 .iter()
                 .zip(widths)
                 .map(|(cell, width)| format!("{cell:<width$}"));
-            println!("{}", cells.collect::<Vec<_>>().join("  ").trim_end());
+            say!("{}", cells.collect::<Vec<_>>().join("  ").trim_end());
         }
     }
 }
@@ -49,8 +68,56 @@ impl<const N: usize> Table<N> {
 /// Prints a value as JSON.
 pub fn json(value: &impl Serialize) {
     match serde_json::to_string_pretty(value) {
-        Ok(text) => println!("{text}"),
-        Err(error) => eprintln!("error: cannot write JSON: {error}"),
+        Ok(text) => say!("{text}"),
+        Err(error) => hint!("error: cannot write JSON: {error}"),
+    }
+}
+
+/// A status in people's words.
+pub const fn status(status: Status) -> &'static str {
+    match status {
+        Status::Finished(Outcome::NotRun) => "not run",
+        Status::Finished(Outcome::TimedOut) => "timed out",
+        other => other.as_str(),
+    }
+}
+
+/// A name that has at most so many columns; what is left out of its middle shows as `…`.
+pub fn shortened(name: &str, width: usize) -> String {
+    let length = name.chars().count();
+    if length <= width {
+        return name.to_owned();
+    }
+    let tail = width / 3;
+    let head = width.saturating_sub(tail + 1);
+    let start = name.chars().take(head);
+    let end = name.chars().skip(length - tail);
+    start.chain(['…']).chain(end).collect()
+}
+
+/// What a cancel did, in a sentence.
+pub fn canceled(canceled: &Canceled) -> String {
+    let tasks = |number: u64| match number {
+        1 => "1 task".to_owned(),
+        many => format!("{many} tasks"),
+    };
+    match (u64::from(canceled.ended), u64::from(canceled.stopping)) {
+        (0, 0) => "nothing to cancel: it has ended".to_owned(),
+        (ended, 0) => format!("canceled {} that had not started", tasks(ended)),
+        (0, stopping) => format!("stopping {}", tasks(stopping)),
+        (ended, stopping) => format!(
+            "canceled {} that had not started, stopping {}",
+            tasks(ended),
+            tasks(stopping)
+        ),
+    }
+}
+
+/// How many tasks something runs at once.
+pub fn tasks_at_once(slots: usize) -> String {
+    match slots {
+        1 => "one task at a time".to_owned(),
+        many => format!("{many} tasks at once"),
     }
 }
 
@@ -92,5 +159,25 @@ pub fn between(start: Option<Timestamp>, end: Option<Timestamp>) -> String {
     match (start, end) {
         (Some(start), Some(end)) => time(end.since(start)),
         _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_shortened_in_their_middle() {
+        assert_eq!(shortened("build", 5), "build");
+        assert_eq!(shortened("one/integration-tests", 12), "one/int…ests");
+        assert_eq!(shortened("prüfung-größe", 8).chars().count(), 8);
+    }
+
+    #[test]
+    fn a_cancel_is_told_in_a_sentence() {
+        let told = |ended, stopping| canceled(&Canceled { ended, stopping });
+        assert_eq!(told(0, 0), "nothing to cancel: it has ended");
+        assert_eq!(told(1, 0), "canceled 1 task that had not started");
+        assert_eq!(told(0, 2), "stopping 2 tasks");
     }
 }

@@ -8,7 +8,7 @@ use outrider_model::{ClassName, TokenId};
 
 use crate::connection::ConnectionArgs;
 use crate::failure::Failure;
-use crate::show::Table;
+use crate::show::{Table, hint, say};
 
 /// What to do with tokens.
 #[derive(Subcommand)]
@@ -90,8 +90,8 @@ async fn create(args: CreateArgs) -> Result<(), Failure> {
         return Ok(());
     }
     // Only the token goes to stdout, so that `TOKEN=$(outrider token create …)` works.
-    println!("{}", created.token);
-    eprintln!(
+    say!("{}", created.token);
+    hint!(
         "This is shown once. Revoke it with `outrider token revoke {}`.",
         created.record.id
     );

@@ -30,6 +30,7 @@ use crate::failure::{Failure, code};
 use crate::local_runner::{self, LocalRunner};
 use crate::runner::ExecutorKind;
 use crate::server::open_parts;
+use crate::show::hint;
 
 /// What to run, and how.
 #[derive(Args)]
@@ -113,7 +114,7 @@ impl RunArgs {
         let path = self
             .config
             .clone()
-            .unwrap_or_else(|| self.path.join(".circleci/config.yml"));
+            .unwrap_or_else(|| project::default_config(&self.path));
         let facts = project::Facts::of(&folder);
         let branch = if self.tag.is_some() {
             None
@@ -175,7 +176,7 @@ impl RunArgs {
             )
         })?;
         if !compiled.warnings.is_empty() {
-            eprintln!("{}", compiled.warnings.render(&source, color));
+            hint!("{}", compiled.warnings.render(&source, color));
         }
         let on_host = self.executor == Some(ExecutorKind::Process);
         check_images(&compiled.plan, on_host).map(|()| on_host)
@@ -285,7 +286,7 @@ impl Platform {
         async move {
             let cancel = async {
                 listening.draining().await;
-                eprintln!("canceling; interrupt again to stop at once");
+                hint!("canceling; interrupt again to stop at once");
                 let _ = client.cancel_pipeline(pipeline).await;
                 listening.stopping().await;
             };
@@ -395,11 +396,11 @@ impl DataFolder {
 
     fn leave(self) {
         match self {
-            Self::Kept(folder) => eprintln!("kept: {}", folder.display()),
+            Self::Kept(folder) => hint!("kept: {}", folder.display()),
             Self::Temporary(folder) => {
                 let path = folder.path().to_owned();
                 if let Err(error) = folder.close() {
-                    eprintln!("could not remove {}: {error}", path.display());
+                    hint!("could not remove {}: {error}", path.display());
                 }
             }
         }

@@ -62,6 +62,16 @@ pub fn folder(path: &Path) -> Result<PathBuf, Failure> {
     .advise("Name the folder, and the config with --config."))
 }
 
+/// Where the config of a project lies, named as briefly as can be.
+pub fn default_config(folder: &Path) -> PathBuf {
+    let config = Path::new(".circleci/config.yml");
+    if folder == Path::new(".") {
+        config.to_owned()
+    } else {
+        folder.join(config)
+    }
+}
+
 /// What a folder is called.
 pub fn folder_name(path: &Path) -> String {
     let whole = path.canonicalize().unwrap_or_else(|_| path.to_owned());
@@ -108,6 +118,7 @@ pub fn read_env_file(path: &Path) -> Result<Vec<(String, String)>, Failure> {
             code::NOT_FOUND,
             format!("cannot read {}: {error}", path.display()),
         )
+        .advise("Name a file of KEY=VALUE lines with --env-file.")
     })?;
     let lines = text
         .lines()
@@ -125,6 +136,9 @@ pub fn read_env_file(path: &Path) -> Result<Vec<(String, String)>, Failure> {
                 _ => Err(Failure::new(
                     code::BAD_SETTINGS,
                     format!("{}:{number}: this line is not KEY=VALUE", path.display()),
+                )
+                .advise(
+                    "Write one variable a line, for example `LEVEL=3`; comments start with #.",
                 )),
             }
         })

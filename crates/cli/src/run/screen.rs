@@ -12,7 +12,7 @@ use outrider_model::{JobId, Outcome, Status, TaskId, Timestamp};
 use outrider_service::{Clock, SystemClock};
 use serde_json::json;
 
-use crate::show;
+use crate::show::{self, say};
 
 /// A job as it is shown.
 pub struct JobLine {
@@ -54,10 +54,9 @@ impl JobLine {
             many => format!("  {}/{many} tasks", self.tasks_finished),
         };
         let sign = show::sign(self.status);
-        let line = format!(
-            "{sign} {:<width$}  {:<9} {time:>7}{tasks}",
-            self.name, self.status
-        );
+        let name = show::shortened(&self.name, width);
+        let status = show::status(self.status);
+        let line = format!("{sign} {name:<width$}  {status:<9} {time:>7}{tasks}");
         line.trim_end().to_owned()
     }
 }
@@ -102,20 +101,17 @@ impl Screen {
 
     /// A pipeline begins.
     pub fn start(&mut self, pipeline: &Pipeline, jobs: Vec<JobLine>) {
-        self.width = jobs
-            .iter()
-            .map(|job| job.name.chars().count())
-            .max()
-            .unwrap_or(0);
+        let longest = jobs.iter().map(|job| job.name.chars().count()).max();
+        self.width = longest.unwrap_or(0).min(self.room_for_names(&jobs));
         self.jobs = jobs;
         match &mut self.kind {
             Kind::Json => line(&json!({
                 "event": "pipeline", "id": pipeline.id, "number": pipeline.number,
                 "project": pipeline.trigger.project, "jobs": self.jobs.len(),
             })),
-            Kind::Plain => println!("pipeline {} #{}", pipeline.trigger.project, pipeline.number),
+            Kind::Plain => say!("pipeline {} #{}", pipeline.trigger.project, pipeline.number),
             Kind::Terminal { all, lines } => {
-                println!("pipeline {} #{}", pipeline.trigger.project, pipeline.number);
+                say!("pipeline {} #{}", pipeline.trigger.project, pipeline.number);
                 let style = ProgressStyle::with_template("{msg}");
                 for _ in &self.jobs {
                     let bar = all.add(ProgressBar::new_spinner());
@@ -127,6 +123,23 @@ impl Screen {
             }
         }
         self.tick();
+    }
+
+    /// How many columns a name can have. A line that is redrawn must not be wider than the
+    /// terminal; one that is printed may be.
+    fn room_for_names(&self, jobs: &[JobLine]) -> usize {
+        let Kind::Terminal { .. } = self.kind else {
+            return usize::MAX;
+        };
+        let columns = rustix::termios::tcgetwinsize(std::io::stdout())
+            .map_or(80, |size| usize::from(size.ws_col));
+        let digits = jobs.iter().map(|job| job.parallelism.to_string().len());
+        let tasks = match digits.max() {
+            Some(digits) if jobs.iter().any(|job| job.parallelism > 1) => 2 * digits + 9,
+            _ => 0,
+        };
+        // Sign, status, time and what stands between.
+        columns.saturating_sub(2 + 2 + 9 + 1 + 7 + tasks + 1).max(8)
     }
 
     /// Draws running times anew.
@@ -162,7 +175,7 @@ impl Screen {
             Kind::Json => line(&json!({
                 "event": "job", "id": id, "job": job.name, "status": event.status, "at": event.at,
             })),
-            Kind::Plain => println!("{}", job.text(width, event.at)),
+            Kind::Plain => say!("{}", job.text(width, event.at)),
             Kind::Terminal { .. } => self.tick(),
         }
     }
@@ -237,11 +250,12 @@ impl Screen {
             lines.iter().for_each(ProgressBar::abandon);
         }
         let text = format!(
-            "{} pipeline {status} in {}",
+            "{} pipeline {} in {}",
             show::sign(status),
+            show::status(status),
             show::time(took)
         );
-        println!(
+        say!(
             "{}",
             if self.color {
                 paint(status, &text)
@@ -275,7 +289,7 @@ fn how_it_ended(step: &StepReport) -> String {
         return String::new();
     };
     let how = match end.exit {
-        Some(Exit::Code(0)) | None => end.outcome.to_string(),
+        Some(Exit::Code(0)) | None => show::status(Status::Finished(end.outcome)).to_owned(),
         Some(Exit::Code(code)) => format!("exit {code}"),
         Some(Exit::Signal(signal)) => format!("signal {signal}"),
     };
