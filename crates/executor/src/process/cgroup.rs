@@ -42,6 +42,16 @@ pub(super) fn find() -> Result<PathBuf, String> {
     }
 }
 
+/// Whether there is such a cgroup and it was made by [`Cgroups`]: a damaged handle must not make
+/// us kill anything else.
+pub(super) fn is_ours(path: &Path) -> bool {
+    let starts = |path: Option<&Path>, start: &str| {
+        path.and_then(Path::file_name)
+            .is_some_and(|name| name.as_encoded_bytes().starts_with(start.as_bytes()))
+    };
+    starts(Some(path), "slot-") && starts(path.parent(), "outrider-") && path.exists()
+}
+
 fn has_killable_child(path: &Path) -> bool {
     subdirectories(path)
         .iter()

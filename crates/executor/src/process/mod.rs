@@ -96,6 +96,10 @@ pub struct ProcessHandle {
 /// the whole process a subreaper (prctl(2)): orphans among the steps' processes become its
 /// children. They are waited for without touching other children of the process, as long as those
 /// stay in its session.
+///
+/// The kernel counts the peak memory of a script from before its shell was executed, when the
+/// process still shared the runner's memory: so a peak is never reported as less than the runner's
+/// own, some 10 MB.
 pub struct ProcessExecutor {
     settings: ProcessSettings,
     prefix: Arc<[String]>,
@@ -269,7 +273,7 @@ impl Executor for ProcessExecutor {
 }
 
 async fn end_processes(handle: &ProcessHandle) -> io::Result<()> {
-    if let Some(path) = handle.cgroup.clone().filter(|path| path.exists()) {
+    if let Some(path) = handle.cgroup.clone().filter(|path| cgroup::is_ours(path)) {
         // Whoever uses it has locked it.
         if let Ok(cgroup) = Cgroup::lock(path) {
             let cgroup = Arc::new(cgroup);
