@@ -1,0 +1,12 @@
+//! Faults in a whole system of real processes, and what survives them.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "these tests run beside real processes, in real time"
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod logs;
+mod runner_dies;
+mod server_dies;
