@@ -58,7 +58,7 @@ impl ConnectionArgs {
         let ca_certificates = self
             .ca_file
             .as_ref()
-            .map(|path| read(path, "--ca-file names certificates in PEM form."))
+            .map(|path| read_certificates(path))
             .transpose()?;
         Ok(ClientSettings {
             url: self.url.clone(),
@@ -88,6 +88,16 @@ impl ConnectionArgs {
         }
         Ok(Token::presented(text.trim()))
     }
+}
+
+fn read_certificates(path: &Path) -> Result<Vec<u8>, Failure> {
+    const ADVICE: &str = "--ca-file names certificates in PEM form.";
+    let bytes = read(path, ADVICE)?;
+    if String::from_utf8_lossy(&bytes).contains("BEGIN CERTIFICATE") {
+        return Ok(bytes);
+    }
+    let message = format!("{} holds no certificate", path.display());
+    Err(Failure::new(code::BAD_SETTINGS, message).advise(ADVICE))
 }
 
 fn read(path: &Path, advice: &str) -> Result<Vec<u8>, Failure> {
