@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 
 use crate::failure::{Failure, code};
 use crate::paths;
+use crate::run::Hurried;
 
 /// What a runner on this host needs.
 pub struct Settings {
@@ -46,6 +47,8 @@ pub struct Settings {
     pub idle_timeout: Option<Duration>,
     /// Whether it ends after one task.
     pub single_task: bool,
+    /// When this stops, steps have no time left to end in order.
+    pub hurry: Option<Shutdown>,
 }
 
 impl Settings {
@@ -68,16 +71,21 @@ impl Settings {
             stop_grace: Duration::from_secs(10),
             idle_timeout: None,
             single_task: false,
+            hurry: None,
         }
     }
 
     fn executor(&self) -> Arc<dyn Executor> {
-        Arc::new(ProcessExecutor::new(ProcessSettings {
+        let executor = Arc::new(ProcessExecutor::new(ProcessSettings {
             command_prefix: self.command_prefix.clone(),
             cleanup_working_directory: self.cleanup_working_directory,
             images_on_host: self.images_on_host,
             ..ProcessSettings::new(self.data.join("work"), &self.name)
-        }))
+        }));
+        match &self.hurry {
+            Some(hurry) => Arc::new(Hurried::new(executor, hurry.clone())),
+            None => executor,
+        }
     }
 
     fn runner_settings(&self) -> RunnerSettings {

@@ -1,5 +1,6 @@
 //! `outrider run`: the whole platform in this process, for one pipeline of a folder.
 
+mod hurry;
 mod observe;
 mod project;
 mod screen;
@@ -22,6 +23,7 @@ use outrider_model::{ClassName, PipelineId, Random};
 use outrider_server::{Core, Server, ServerSettings, Timings};
 use outrider_service::{OsRandom, Shutdown, Tasks};
 
+pub use hurry::Hurried;
 pub use observe::{Observer, Verbosity};
 pub use project::{folder_name, read_config};
 
@@ -264,6 +266,7 @@ impl Platform {
             slots: args.runners.unwrap_or_else(|| processors.max(2)),
             environment,
             images_on_host,
+            hurry: Some(runner_shutdown.clone()),
             ..local_runner::Settings::new("local", data.join("runner"), url, token)
         };
         let runner = local_runner::start(settings, runner_shutdown.clone())?;
