@@ -23,6 +23,10 @@ use serde::{Deserialize, Serialize};
 
 use self::path::resolve;
 
+/// The file in [`Environment::directory`] that carries exports from one bash step to the next:
+/// what `BASH_ENV` names. The runner makes it.
+pub const SHELL_ENV: &str = ".outrider-bash-env";
+
 /// Makes environments for tasks: as processes on the host, in containers, in VMs.
 ///
 /// # Contract

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use outrider_executor::Environment;
+use outrider_executor::{Environment, SHELL_ENV};
 use outrider_model::claim::ClaimedTask;
 use outrider_model::plan::{Source, Trigger};
 
@@ -29,9 +29,6 @@ pub const INHERITED: [&str; 14] = [
     "SSH_AUTH_SOCK",
     "DOCKER_HOST",
 ];
-
-/// The file that carries exports from one bash step to the next, in the environment's directory.
-pub const SHELL_ENV: &str = ".outrider/bash_env";
 
 /// The variables of all steps of a task, without the steps' own.
 pub fn of_task(

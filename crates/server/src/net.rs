@@ -88,11 +88,16 @@ async fn connection(
 ) {
     // Answers are small and waited for.
     let _ = stream.set_nodelay(true);
-    let Some(acceptor) = tls else {
-        return serve_http(stream, router, shutdown).await;
-    };
+    match tls {
+        None => serve_http(stream, router, shutdown).await,
+        // Apart, so that connections without TLS do not carry its state.
+        Some(acceptor) => Box::pin(serve_tls(acceptor, stream, router, shutdown)).await,
+    }
+}
+
+async fn serve_tls(acceptor: TlsAcceptor, stream: TcpStream, router: Router, shutdown: Shutdown) {
     match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => Box::pin(serve_http(stream, router, shutdown)).await,
+        Ok(Ok(stream)) => serve_http(stream, router, shutdown).await,
         Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
         Err(_) => tracing::debug!("a TLS handshake took too long"),
     }

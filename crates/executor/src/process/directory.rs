@@ -22,19 +22,22 @@ pub(super) fn create_all_private(path: &Path) -> io::Result<()> {
     DirBuilder::new().mode(0o700).recursive(true).create(path)
 }
 
-/// Writes a file that only its owner can read and that must not exist.
+/// Writes a file that only its owner can read. One that is there is written anew: on disks that
+/// costs far less than making a file. A link is not followed.
 pub(super) fn write_private(path: &Path, text: &str) -> io::Result<()> {
-    let create = || {
+    let open = || {
         OpenOptions::new()
             .write(true)
-            .create_new(true)
+            .create(true)
+            .truncate(true)
             .mode(0o600)
+            .custom_flags(libc::O_NOFOLLOW)
             .open(path)
     };
-    let mut file = match (create(), path.parent()) {
+    let mut file = match (open(), path.parent()) {
         (Err(error), Some(parent)) if error.kind() == io::ErrorKind::NotFound => {
             create_all_private(parent)?;
-            create()?
+            open()?
         }
         (file, _) => file?,
     };

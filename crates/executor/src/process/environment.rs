@@ -15,7 +15,7 @@ use super::ProcessHandle;
 use super::child;
 use super::containment::Containment;
 use super::directory::{create_all_private, remove_all, write_private};
-use super::home::{Homes, remove_scripts, script};
+use super::home::Homes;
 use super::pipe::pipe;
 use super::relay::{Relay, follow_script};
 use super::spawn::{Launch, infrastructure};
@@ -71,7 +71,7 @@ impl ProcessEnvironment {
             let message = "the environment was stopped, no step can start in it any more";
             return Err(ExecutorError::infrastructure(message, None));
         }
-        let script = script(&self.directory, self.attempt, state.scripts);
+        let script = self.homes.script(self.slot, state.scripts);
         state.scripts += 1;
         write_private(&script, &request.script)
             .map_err(|error| infrastructure("the step's script could not be written", error))?;
@@ -110,7 +110,7 @@ impl ProcessEnvironment {
     }
 
     async fn remove_directory(&self) -> io::Result<()> {
-        remove_scripts(&self.directory, self.attempt, self.state().scripts);
+        self.homes.empty_scripts(self.slot, self.state().scripts);
         if self.keep_directory || self.homes.take_back(&self.directory, self.slot) {
             return Ok(());
         }

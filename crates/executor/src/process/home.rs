@@ -10,9 +10,11 @@ use std::path::{Path, PathBuf};
 
 use outrider_model::AttemptId;
 
-use super::directory::{create_private, remove_all};
+use super::directory::{create_private, remove_all, write_private};
+use crate::SHELL_ENV;
 
-/// The only thing that a spare directory may have in it, empty: the usual working directory.
+/// What a spare directory may have in it, empty: the usual working directory, and the file that
+/// carries exports from step to step.
 const PROJECT: &str = "project";
 const SCRIPTS: &str = ".outrider-scripts";
 
@@ -20,6 +22,7 @@ const SCRIPTS: &str = ".outrider-scripts";
 #[derive(Debug)]
 pub(super) struct Homes {
     root: PathBuf,
+    runner_name: String,
     spare_prefix: String,
 }
 
@@ -27,6 +30,7 @@ impl Homes {
     pub fn new(root: PathBuf, runner_name: &str) -> Self {
         Self {
             root,
+            runner_name: runner_name.to_owned(),
             spare_prefix: format!(".outrider-spare-{runner_name}-"),
         }
     }
@@ -64,68 +68,82 @@ impl Homes {
                 let _ = remove_all(&entry.path());
             }
         }
-        let _ = fs::remove_dir(self.root.join(SCRIPTS));
+        self.remove_scripts();
     }
-}
 
-/// Where the script of an attempt's n-th `exec` is written: beside its directory, not in it, where
-/// a checkout would find it.
-pub(super) fn script(home: &Path, attempt: AttemptId, number: usize) -> PathBuf {
-    scripts(home).join(format!("{attempt}-{number}"))
-}
-
-pub(super) fn remove_scripts(home: &Path, attempt: AttemptId, count: usize) {
-    for number in 0..count {
-        let _ = fs::remove_file(script(home, attempt, number));
+    /// Where the n-th script of a slot is written: beside the attempts' directories, not in them,
+    /// where a checkout would find it. The files of a slot are used again.
+    pub fn script(&self, slot: usize, number: usize) -> PathBuf {
+        self.root
+            .join(SCRIPTS)
+            .join(format!("{}-{slot}-{number}", self.runner_name))
     }
-}
 
-/// As `remove_scripts`, when nobody knows any more how many there were.
-pub(super) fn remove_all_scripts(home: &Path, attempt: AttemptId) {
-    let Ok(entries) = fs::read_dir(scripts(home)) else {
-        return;
-    };
-    let prefix = format!("{attempt}-");
-    for entry in entries.flatten() {
-        if entry
-            .file_name()
-            .as_encoded_bytes()
-            .starts_with(prefix.as_bytes())
-        {
-            let _ = fs::remove_file(entry.path());
+    /// Takes back what the scripts of an attempt say: nobody is to read them later.
+    pub fn empty_scripts(&self, slot: usize, count: usize) {
+        for number in 0..count {
+            let _ = write_private(&self.script(slot, number), "");
         }
     }
+
+    /// Removes the scripts of this runner, also those of a process of it that was killed.
+    pub fn remove_scripts(&self) {
+        let scripts = self.root.join(SCRIPTS);
+        let prefix = format!("{}-", self.runner_name);
+        for entry in fs::read_dir(&scripts).into_iter().flatten().flatten() {
+            if entry
+                .file_name()
+                .as_encoded_bytes()
+                .starts_with(prefix.as_bytes())
+            {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+        let _ = fs::remove_dir(scripts);
+    }
 }
 
-fn scripts(home: &Path) -> PathBuf {
-    home.with_file_name(SCRIPTS)
-}
-
-/// Our mode, our user, no attributes, and nothing inside but an empty `project` of the same kind.
+/// Our mode, our user, no attributes, and nothing inside but an empty `project` of the same kind,
+/// and perhaps an empty file for exports.
 fn is_as_new(home: &Path) -> bool {
     let project = home.join(PROJECT);
-    let only_project = entries(home).is_some_and(|names| names == [PROJECT]);
-    only_project
-        && is_plain(home, 0o700)
+    let shell_env = home.join(SHELL_ENV);
+    let Some(names) = entries(home) else {
+        return false;
+    };
+    let has = |name: &str| names.iter().any(|found| found == name);
+    let known = has(PROJECT) && names.len() == 1 + usize::from(has(SHELL_ENV));
+    known
+        && is_plain(home, DIRECTORY | 0o700)
         && entries(&project).is_some_and(|names| names.is_empty())
-        && is_plain(&project, 0o700)
+        && is_plain(&project, DIRECTORY | 0o700)
+        && (!has(SHELL_ENV)
+            || is_plain(&shell_env, FILE | 0o600) && is_single_and_empty(&shell_env))
 }
 
+fn is_single_and_empty(path: &Path) -> bool {
+    path.symlink_metadata()
+        .is_ok_and(|found| found.len() == 0 && found.nlink() == 1)
+}
+
+/// Bits of a mode that say what a thing is (`inode(7)`).
+const DIRECTORY: u32 = 0o040_000;
+const FILE: u32 = 0o100_000;
+
 fn entries(path: &Path) -> Option<Vec<std::ffi::OsString>> {
-    // More than two are too many anyway.
+    // More than three are too many anyway.
     fs::read_dir(path)
         .ok()?
-        .take(2)
+        .take(3)
         .map(|entry| Some(entry.ok()?.file_name()))
         .collect()
 }
 
 fn is_plain(path: &Path, mode: u32) -> bool {
     let own = rustix::process::geteuid().as_raw();
-    let (directory, others) = (0o040_000, 0o7777);
-    let as_made = path.symlink_metadata().is_ok_and(|found| {
-        found.mode() & !others == directory && found.mode() & others == mode && found.uid() == own
-    });
+    let as_made = path
+        .symlink_metadata()
+        .is_ok_and(|found| found.mode() == mode && found.uid() == own);
     // Access control lists are attributes too; the labels of SELinux are the system's.
     let mut names = [0; 256];
     let attributes = rustix::fs::llistxattr(path, &mut names).map(|length| &names[..length]);
@@ -150,8 +168,14 @@ mod tests {
     #[test]
     fn only_a_directory_that_is_as_new_is_used_again() {
         type Change = fn(&Path);
-        let changes: [(bool, Change); 6] = [
+        let changes: [(bool, Change); 8] = [
             (true, |_| ()),
+            (true, |home| {
+                write_private(&home.join(SHELL_ENV), "").expect("written");
+            }),
+            (false, |home| {
+                write_private(&home.join(SHELL_ENV), "export A=1").expect("written");
+            }),
             (false, |home| {
                 fs::write(home.join("file"), "").expect("written");
             }),

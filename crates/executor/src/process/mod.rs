@@ -251,7 +251,7 @@ impl Executor for ProcessExecutor {
                 error,
             )
         })?;
-        home::remove_all_scripts(&handle.directory, handle.attempt);
+        self.homes.remove_scripts();
         // A damaged handle must not make us remove anything else.
         let is_its_own = handle.directory.ends_with(handle.attempt.to_string());
         if self.settings.cleanup_working_directory && is_its_own {

@@ -255,11 +255,23 @@ impl Attempt {
 
 /// The file that carries exports from step to step: there, and empty.
 fn make_shell_env(environment: &dyn Environment) -> std::io::Result<()> {
-    let path = environment.directory().join(crate::env::SHELL_ENV);
-    if let Some(directory) = path.parent() {
-        std::fs::create_dir_all(directory)?;
+    use std::os::unix::fs::OpenOptionsExt;
+    let directory = environment.directory();
+    let path = directory.join(outrider_executor::SHELL_ENV);
+    let open = || {
+        std::fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(&path)
+    };
+    match open() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            std::fs::create_dir_all(directory)?;
+            open().map(drop)
+        }
+        made => made.map(drop),
     }
-    std::fs::write(path, "")
 }
 
 /// An executor's error, for the driver.
