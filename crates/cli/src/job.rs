@@ -58,9 +58,9 @@ pub async fn run(verb: JobVerb) -> Result<ExitCode, Failure> {
         JobVerb::Show(args) => {
             let detail = args.connection.client()?.job(args.job).await?;
             if args.json {
-                show::json(&detail)
+                show::json(&detail);
             } else {
-                print(&detail)
+                print(&detail);
             }
         }
         JobVerb::Logs(args) => logs(args).await?,
