@@ -212,6 +212,11 @@ impl World {
         self.start_runner_at(&self.url(), name, arguments).await
     }
 
+    /// What a runner of this world is called on this host.
+    pub fn runner_name(&self, name: &str) -> String {
+        format!("{name}-{}", self.port)
+    }
+
     /// Starts a runner that reaches the server by another URL.
     pub async fn start_runner_at(&self, url: &str, name: &str, arguments: &[&str]) -> Process {
         let token_file = self.path("class-token");
@@ -220,7 +225,7 @@ impl World {
         }
         let mut command = outrider();
         command
-            .args(["runner", "start", "--url", url, "--name", name])
+            .args(["runner", "start", "--url", url, "--name", &self.runner_name(name)])
             .args(["--stop-grace", "1s", "--token-file"])
             .arg(&token_file)
             .arg("--data")
@@ -278,6 +283,20 @@ impl World {
             Err(error) if error.is_transient() => None,
             Err(error) => panic!("{error:?}"),
         }
+    }
+
+    /// Waits until the pipeline's only step has made a file. It must not end before.
+    pub async fn reaches(&self, id: PipelineId, file: &Path) {
+        let task = self.task(id).await;
+        wait_for("the step", async || {
+            if file.exists() {
+                return Some(());
+            }
+            let detail = self.attempts(task).await?;
+            assert_eq!(detail.task.status.outcome(), None, "{detail:?}");
+            None
+        })
+        .await;
     }
 
     /// Waits until a task has ended, whatever becomes of its pipeline.

@@ -7,6 +7,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod disk;
 mod logs;
 mod runner_dies;
 mod server_dies;

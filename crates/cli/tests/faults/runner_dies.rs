@@ -67,7 +67,7 @@ async fn a_runner_killed_in_a_step_says_so_when_it_is_back() {
     );
     let pipeline = world.submit(&one_job(&script)).await;
     let mut runner = world.start_runner("runner", &[]).await;
-    wait_for("the step", async || ready.exists().then_some(())).await;
+    world.reaches(pipeline, &ready).await;
     runner.kill9();
     assert!(!world.step_processes().is_empty(), "the step outlives it");
 
@@ -77,7 +77,7 @@ async fn a_runner_killed_in_a_step_says_so_when_it_is_back() {
     assert_eq!(detail.task.status, Status::Finished(Outcome::Lost));
     let reason = detail.attempts[0].reason.clone().unwrap();
     assert!(
-        matches!(&reason, EndReason::RunnerRestarted { runner } if runner == "runner"),
+        matches!(&reason, EndReason::RunnerRestarted { runner } if *runner == world.runner_name("runner")),
         "{reason:?}"
     );
     let log = String::from_utf8(world.log(task).await).unwrap();
@@ -100,7 +100,7 @@ async fn a_runner_that_wakes_after_its_lease_changes_nothing_and_ends_its_work()
     );
     let pipeline = world.submit(&one_job(&script)).await;
     let sleeper = world.start_runner("sleeper", &[]).await;
-    wait_for("the step", async || ready.exists().then_some(())).await;
+    world.reaches(pipeline, &ready).await;
     sleeper.signal(Signal::STOP);
     let task = world.task(pipeline).await;
     let lost = world.ended(task).await;
@@ -131,7 +131,7 @@ async fn the_first_term_drains_a_runner() {
     );
     let first = world.submit(&one_job(&script)).await;
     let mut runner = world.start_runner("runner", &["--slots", "2"]).await;
-    wait_for("the step", async || ready.exists().then_some(())).await;
+    world.reaches(first, &ready).await;
     runner.signal(Signal::TERM);
     wait_for("a claim that ends", async || {
         let queue = world.admin().runners(&Default::default()).await.unwrap();
@@ -161,7 +161,7 @@ async fn the_second_term_stops_a_runner_with_all_that_it_runs() {
     );
     let pipeline = world.submit(&one_job(&script)).await;
     let mut runner = world.start_runner("runner", &[]).await;
-    wait_for("the step", async || ready.exists().then_some(())).await;
+    world.reaches(pipeline, &ready).await;
     runner.signal(Signal::TERM);
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     assert!(runner.ended().is_none(), "it drains");
@@ -215,7 +215,7 @@ async fn nothing_is_left_of_a_canceled_step_that_does_all_to_stay() {
     );
     let pipeline = world.submit(&config(&[("build", &script, &[])])).await;
     let _runner = world.start_runner("runner", &[]).await;
-    wait_for("the step", async || ready.exists().then_some(())).await;
+    world.reaches(pipeline, &ready).await;
     assert!(world.step_processes().len() > 3);
     let job = world.jobs(pipeline).await[0].id;
     let canceled = world.admin().cancel_job(job).await.unwrap();

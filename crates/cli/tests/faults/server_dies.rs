@@ -157,7 +157,7 @@ async fn a_step_goes_on_while_the_server_is_away() {
     );
     let pipeline = world.submit(&one_job(&script)).await;
     let _runner = world.start_runner("runner", &[]).await;
-    wait_for("the step", async || started.exists().then_some(())).await;
+    world.reaches(pipeline, &started).await;
     server.kill9();
     // The step only writes, and ends, once nobody can take it.
     std::fs::write(&gate, "").unwrap();
