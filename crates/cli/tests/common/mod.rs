@@ -225,7 +225,14 @@ impl World {
         }
         let mut command = outrider();
         command
-            .args(["runner", "start", "--url", url, "--name", &self.runner_name(name)])
+            .args([
+                "runner",
+                "start",
+                "--url",
+                url,
+                "--name",
+                &self.runner_name(name),
+            ])
             .args(["--stop-grace", "1s", "--token-file"])
             .arg(&token_file)
             .arg("--data")

@@ -35,7 +35,9 @@ async fn a_step_that_writes_very_much_is_logged_whole() {
     let length = long_log_mb() * 1_000_000;
     let script = format!("yes 0123456789abcdef | head -c {length}");
     // `yes` ends by SIGPIPE: the pipe's last word counts.
-    let pipeline = world.submit(&one_job(&format!("set +o pipefail\n{script}"))).await;
+    let pipeline = world
+        .submit(&one_job(&format!("set +o pipefail\n{script}")))
+        .await;
     let _runner = world.start_runner("runner", &[]).await;
     assert_eq!(world.outcome(pipeline).await, Outcome::Passed);
     let task = world.task(pipeline).await;
@@ -51,7 +53,9 @@ async fn bytes_that_are_no_text_and_no_bytes_at_all_are_logged_as_they_are() {
     let _server = world.start_server(&[]).await;
     let binary = world.path("binary");
     // All bytes, many times, from an odd place: also cut in the middle of what could be a character.
-    let bytes: Vec<u8> = (0..300_001_u32).map(|n| (n % 253 * 7 % 256) as u8).collect();
+    let bytes: Vec<u8> = (0..300_001_u32)
+        .map(|n| (n % 253 * 7 % 256) as u8)
+        .collect();
     std::fs::write(&binary, &bytes).unwrap();
     let pipeline = world
         .submit(&config(&[
@@ -116,6 +120,10 @@ async fn a_reader_that_stops_reading_holds_up_nobody() {
 }
 
 fn decoded_length(base64: &str) -> u64 {
-    let padding = base64.bytes().rev().take_while(|byte| *byte == b'=').count();
+    let padding = base64
+        .bytes()
+        .rev()
+        .take_while(|byte| *byte == b'=')
+        .count();
     (base64.len() / 4 * 3 - padding) as u64
 }

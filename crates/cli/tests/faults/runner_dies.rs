@@ -81,7 +81,10 @@ async fn a_runner_killed_in_a_step_says_so_when_it_is_back() {
         "{reason:?}"
     );
     let log = String::from_utf8(world.log(task).await).unwrap();
-    assert_eq!(log, format!("before\n[outrider] The log ends here: {reason}.\n"));
+    assert_eq!(
+        log,
+        format!("before\n[outrider] The log ends here: {reason}.\n")
+    );
     world.nothing_runs().await;
     // And it works on.
     let next = world.submit(&one_job("echo next")).await;
@@ -106,7 +109,10 @@ async fn a_runner_that_wakes_after_its_lease_changes_nothing_and_ends_its_work()
     let lost = world.ended(task).await;
     assert_eq!(lost.task.status, Status::Finished(Outcome::Lost));
     let reason = lost.attempts[0].reason.clone().unwrap();
-    assert!(matches!(reason, EndReason::RunnerSilent { .. }), "{reason:?}");
+    assert!(
+        matches!(reason, EndReason::RunnerSilent { .. }),
+        "{reason:?}"
+    );
     let log = world.log(task).await;
     assert!(!world.step_processes().is_empty(), "the step runs on");
 
