@@ -75,12 +75,19 @@ impl Settings {
         }
     }
 
+    /// A name that no other runner on this host has, and that this one has again after a restart:
+    /// two runners may be called the same, but never share a data folder.
+    fn unique_name(&self) -> String {
+        let hash = blake3::hash(self.data.as_os_str().as_encoded_bytes()).to_hex();
+        format!("{}-{}", self.name, &hash[..12])
+    }
+
     fn executor(&self) -> Arc<dyn Executor> {
         let executor = Arc::new(ProcessExecutor::new(ProcessSettings {
             command_prefix: self.command_prefix.clone(),
             cleanup_working_directory: self.cleanup_working_directory,
             images_on_host: self.images_on_host,
-            ..ProcessSettings::new(self.data.join("work"), &self.name)
+            ..ProcessSettings::new(self.data.join("work"), self.unique_name())
         }));
         match &self.hurry {
             Some(hurry) => Arc::new(Hurried::new(executor, hurry.clone())),

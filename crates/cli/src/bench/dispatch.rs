@@ -116,7 +116,7 @@ async fn floor<T: Send + 'static>(
 }
 
 fn fake(_: usize, _: &Path) -> Arc<dyn Executor> {
-    Arc::new(FakeExecutor::new())
+    Arc::new(FakeExecutor::without_history())
 }
 
 fn processes(number: usize, folder: &Path) -> Arc<dyn Executor> {
@@ -206,8 +206,11 @@ async fn shell_steps(count: u64) -> Result<f64, Failure> {
 }
 
 async fn submit_steps(platform: &Platform, count: u64) -> Result<(), Failure> {
-    for _ in 0..count / 100 {
-        platform.submit(100, "/bin/true").await?;
+    let mut left = u32::try_from(count).unwrap_or(u32::MAX);
+    while left > 0 {
+        let now = left.min(TASKS_PER_JOB);
+        platform.submit(now, "/bin/true").await?;
+        left -= now;
     }
     Ok(())
 }

@@ -16,27 +16,47 @@ use tracing::Instrument;
 use crate::{ApiError, Core};
 
 /// Gives a request an id, which is in its answer and in all log lines about it.
-pub async fn observe(State(core): State<Arc<Core>>, request: Request, next: Next) -> Response {
+///
+/// Not an `async fn`: the future would keep the request beside the future that consumes it, and a
+/// waiting claim pays for each byte.
+pub fn observe(
+    State(core): State<Arc<Core>>,
+    request: Request,
+    next: Next,
+) -> impl Future<Output = Response> + Send {
     let started = Instant::now();
     let id = RequestId::new(core.clock.now(), core.random.as_ref()).to_string();
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
-    let span = tracing::info_span!("request", id, method = %request.method(), route);
-    let mut response = next.run(request).instrument(span.clone()).await;
+    let name = route.as_ref().map_or("unmatched", MatchedPath::as_str);
+    let span = tracing::info_span!("request", id, method = %request.method(), route = name);
+    let answering = next.run(request).instrument(span.clone());
+    async move {
+        let response = answering.await;
+        let name = route.as_ref().map_or("unmatched", MatchedPath::as_str);
+        span.in_scope(|| answered(&core, &id, name, started, response))
+    }
+}
 
+fn answered(
+    core: &Core,
+    id: &str,
+    route: &str,
+    started: Instant,
+    mut response: Response,
+) -> Response {
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
         let body = ErrorBody {
-            error: error.into_detail(Some(id.clone())),
+            error: error.into_detail(Some(id.to_owned())),
         };
         response = (response.status(), Json(body)).into_response();
     }
-    if let Ok(value) = HeaderValue::from_str(&id) {
+    if let Ok(value) = HeaderValue::from_str(id) {
         response.headers_mut().insert(REQUEST_ID_HEADER, value);
     }
     let status = response.status().as_u16();
     let elapsed = started.elapsed();
     core.metrics
         .observe_request(route, status, elapsed.as_secs_f64());
-    span.in_scope(|| tracing::debug!(status, ms = elapsed.as_secs_f64() * 1e3, "answered"));
+    tracing::debug!(status, ms = elapsed.as_secs_f64() * 1e3, "answered");
     response
 }
