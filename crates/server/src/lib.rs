@@ -1,7 +1,7 @@
 //! The control plane: API, queue, leases, logs and background duties.
 //!
-//! [`Core`] is what the server does, without HTTP; [`api`] puts it on the wire, [`duties`] keeps it
-//! tidy, [`net`] listens. [`Server`] ties them together.
+//! [`Core`] is what the server does, without HTTP; [`api`] puts it on the wire, `duties` keeps it
+//! tidy, `net` listens. [`Server`] ties them together.
 
 pub mod api;
 mod core;

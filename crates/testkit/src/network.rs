@@ -128,11 +128,7 @@ impl ServerApi for Link {
         let (core, _) = self.there().await?;
         let answer = core.claim(&self.class, request).await;
         let response = self.back(&core, answer).await?;
-        let tasks = response
-            .tasks
-            .into_iter()
-            .map(read)
-            .collect::<Result<_, _>>()?;
+        let tasks = response.tasks.iter().map(read).collect::<Result<_, _>>()?;
         Ok(ClaimResponse {
             tasks,
             drain: response.drain,
@@ -192,7 +188,7 @@ impl ServerApi for Link {
     }
 }
 
-fn read(task: ClaimedTask<Box<RawValue>>) -> Result<ClaimedTask, ClientError> {
+fn read(task: &ClaimedTask<Box<RawValue>>) -> Result<ClaimedTask, ClientError> {
     let payload: TaskPayload =
         serde_json::from_str(task.payload.get()).map_err(|error| ClientError::Protocol {
             url: "simulated".to_owned(),
@@ -204,7 +200,7 @@ fn read(task: ClaimedTask<Box<RawValue>>) -> Result<ClaimedTask, ClientError> {
         lease,
         index,
         ..
-    } = task;
+    } = *task;
     Ok(ClaimedTask {
         task,
         attempt,
