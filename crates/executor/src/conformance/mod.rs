@@ -43,7 +43,7 @@ where
 }
 
 /// Makes a `#[test]` of every case. The argument is an expression that can be called any number of
-/// times and returns a [`Subject`](crate::conformance::Subject).
+/// times and returns a [`Subject`].
 #[macro_export]
 macro_rules! conformance_suite {
     ($make:expr) => {
