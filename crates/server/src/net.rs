@@ -8,10 +8,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use outrider_service::{Shutdown, Tasks};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -19,6 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
+use crate::api::Observed;
 use crate::settings::TlsFiles;
 
 /// How long a peer may take for its request's head, and how long an idle connection is kept.
@@ -58,7 +58,7 @@ impl Listener {
 
     /// Accepts connections until the server drains; those that are open then may finish what they
     /// are doing.
-    pub async fn serve(self, router: Router, shutdown: Shutdown, connections: Tasks) {
+    pub async fn serve(self, routes: Observed, shutdown: Shutdown, connections: Tasks) {
         loop {
             let accepted = tokio::select! {
                 accepted = self.socket.accept() => accepted,
@@ -67,7 +67,7 @@ impl Listener {
             match accepted {
                 Ok((stream, _)) => {
                     let serving =
-                        connection(stream, self.tls.clone(), router.clone(), shutdown.clone());
+                        connection(stream, self.tls.clone(), routes.clone(), shutdown.clone());
                     connections.spawn(serving);
                 }
                 Err(error) => {
@@ -83,21 +83,21 @@ impl Listener {
 async fn connection(
     stream: TcpStream,
     tls: Option<TlsAcceptor>,
-    router: Router,
+    routes: Observed,
     shutdown: Shutdown,
 ) {
     // Answers are small and waited for.
     let _ = stream.set_nodelay(true);
     match tls {
-        None => serve_http(stream, router, shutdown).await,
+        None => serve_http(stream, routes, shutdown).await,
         // Apart, so that connections without TLS do not carry its state.
-        Some(acceptor) => Box::pin(serve_tls(acceptor, stream, router, shutdown)).await,
+        Some(acceptor) => Box::pin(serve_tls(acceptor, stream, routes, shutdown)).await,
     }
 }
 
-async fn serve_tls(acceptor: TlsAcceptor, stream: TcpStream, router: Router, shutdown: Shutdown) {
+async fn serve_tls(acceptor: TlsAcceptor, stream: TcpStream, routes: Observed, shutdown: Shutdown) {
     match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => serve_http(stream, router, shutdown).await,
+        Ok(Ok(stream)) => serve_http(stream, routes, shutdown).await,
         Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
         Err(_) => tracing::debug!("a TLS handshake took too long"),
     }
@@ -105,12 +105,12 @@ async fn serve_tls(acceptor: TlsAcceptor, stream: TcpStream, router: Router, shu
 
 async fn serve_http(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    router: Router,
+    routes: Observed,
     shutdown: Shutdown,
 ) {
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(IDLE);
-    let service = TowerToHyperService::new(router);
+    let service = service_fn(move |request| routes.answer(request));
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

@@ -101,12 +101,12 @@ impl Server {
         let duties = Tasks::new();
         let connections = Tasks::new();
         duties::start(&self.core, &duties);
-        let router = api::router(Arc::clone(&self.core));
+        let routes = api::router(Arc::clone(&self.core));
         if let Some(inner) = self.inner {
-            duties.spawn(inner.serve(router.clone(), self.shutdown.clone(), connections.clone()));
+            duties.spawn(inner.serve(routes.clone(), self.shutdown.clone(), connections.clone()));
         }
         self.listener
-            .serve(router, self.shutdown.clone(), connections.clone())
+            .serve(routes, self.shutdown.clone(), connections.clone())
             .await;
         tracing::info!("no more connections; open requests finish");
         let drain = self.core.settings.timings.drain;

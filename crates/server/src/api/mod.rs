@@ -6,7 +6,7 @@ mod extract;
 mod health;
 mod jobs;
 mod metrics;
-mod middleware;
+mod observed;
 mod pipelines;
 mod queue;
 mod runner;
@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use axum::extract::DefaultBodyLimit;
 use axum::routing::get;
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use outrider_api::ErrorCode;
 use outrider_api::paths::V1;
 use utoipa::OpenApi;
@@ -27,7 +27,10 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use self::observed::Unmatched;
 use crate::{ApiError, Core};
+
+pub(crate) use self::observed::Observed;
 
 /// No request body is larger: a config of the largest size, or a piece of a log.
 const LARGEST_BODY: usize = 16 * 1024 * 1024;
@@ -100,10 +103,10 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 }
 
 /// Everything that the server answers to.
-pub(crate) fn router(core: Arc<Core>) -> Router {
+pub(crate) fn router(core: Arc<Core>) -> Observed {
     let (versioned, document) = versioned();
     let document = Arc::new(document);
-    Router::new()
+    let router = Router::new()
         .merge(versioned)
         .route(
             &format!("{V1}/openapi.json"),
@@ -113,17 +116,17 @@ pub(crate) fn router(core: Arc<Core>) -> Router {
         .route("/readyz", get(health::ready))
         .route("/metrics", get(metrics::handler))
         .fallback(async || {
-            ApiError::new(ErrorCode::NotFound, "there is nothing at this path")
-                .advise("The API is described at /api/v1/openapi.json.")
+            let error = ApiError::new(ErrorCode::NotFound, "there is nothing at this path");
+            (
+                Extension(Unmatched),
+                error.advise("The API is described at /api/v1/openapi.json."),
+            )
         })
         .method_not_allowed_fallback(async || {
             ApiError::new(ErrorCode::BadRequest, "this path does not take this method")
                 .advise("The API is described at /api/v1/openapi.json.")
         })
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
-        .layer(axum::middleware::from_fn_with_state(
-            Arc::clone(&core),
-            middleware::observe,
-        ))
-        .with_state(core)
+        .with_state(Arc::clone(&core));
+    Observed::new(core, router)
 }
