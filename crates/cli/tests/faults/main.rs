@@ -9,5 +9,6 @@ mod common;
 
 mod disk;
 mod logs;
+mod proxy;
 mod runner_dies;
 mod server_dies;
