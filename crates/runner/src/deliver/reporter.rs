@@ -83,11 +83,9 @@ impl Reporter {
             }
             Ok(_) => put_back_all(batch, backoff, &"the answer is for fewer reports").await,
             Err(error) => {
-                if !error.is_transient() {
-                    // Perhaps it is one report that the server will not have: look for it, so that
-                    // it does not hold up the others.
-                    *max = (*max / 2).max(1);
-                }
+                // Perhaps it is one report that the server will not have, or the request is longer
+                // than a bad network carries: with fewer reports the others get through.
+                *max = (*max / 2).max(1);
                 put_back_all(batch, backoff, &chain(&error)).await;
             }
         }
