@@ -9,11 +9,11 @@ use tokio::net::TcpStream;
 
 use crate::common::{World, config, one_job};
 
-/// The size of the long log. A debug build moves some 100 MB/s, so it is 200 MB here; the variable
-/// `OUTRIDER_TEST_LONG_LOG_MB` makes it 1000 or more.
+/// The size of the long log: 1 GB. The variable `OUTRIDER_TEST_LONG_LOG_MB` makes it another, where
+/// the disk is small or slow.
 fn long_log_mb() -> u64 {
     let set = std::env::var("OUTRIDER_TEST_LONG_LOG_MB").ok();
-    set.map_or(200, |text| text.parse().expect("a number of megabytes"))
+    set.map_or(1_000, |text| text.parse().expect("a number of megabytes"))
 }
 
 /// Repeats a line up to a length and hashes it.
