@@ -65,7 +65,7 @@ pub async fn run(args: BenchArgs) -> Result<(), Failure> {
         }}));
         return Ok(());
     }
-    let floor_text = format!("this program, doing nothing {:.1} MB", mb(floor));
+    let floor_text = format!("a process that sleeps {:.1} MB", mb(floor));
     let figures = [
         Figure {
             name: "idle runner, RSS",
@@ -233,7 +233,7 @@ async fn park(server: &Server, token: &str) -> Result<TcpStream, Failure> {
     Ok(stream)
 }
 
-/// The memory of this program when it only waits: the floor under every other figure.
+/// The memory of a process that only sleeps: the floor under every other figure.
 fn floor_rss() -> Result<f64, Failure> {
     let mut child = Command::new("/bin/sh")
         .args(["-c", "exec sleep 60"])

@@ -9,7 +9,7 @@ use outrider_model::{Outcome, RunnerId, Status};
 use outrider_service::{Clock, OsRandom, SystemClock};
 use rustix::process::Signal;
 
-use crate::common::{World, config, one_job, wait_for};
+use crate::common::{Process, World, config, one_job, wait_for};
 
 /// A claim as a runner makes it.
 async fn claim(client: &Client) -> Vec<ClaimedTask> {
@@ -136,13 +136,17 @@ async fn the_first_term_drains_a_runner() {
         gate.display()
     );
     let first = world.submit(&one_job(&script)).await;
-    let mut runner = world.start_runner("runner", &["--slots", "2"]).await;
+    let mut runner = world
+        .start_runner("runner", &["--slots", "2", "--log", "info"])
+        .await;
     world.reaches(first, &ready).await;
     runner.signal(Signal::TERM);
+    wait_for_draining(&runner).await;
+    // Its parked claim has left the server too.
     wait_for("a claim that ends", async || {
-        let queue = world.admin().runners(&Default::default()).await.unwrap();
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-        (!queue.items.is_empty()).then_some(())
+        let metrics = reqwest::get(format!("{}/metrics", world.url())).await;
+        let text = metrics.ok()?.text().await.ok()?;
+        text.contains("outrider_waiting_runners 0").then_some(())
     })
     .await;
     let second = world.submit(&one_job("echo never")).await;
@@ -153,6 +157,14 @@ async fn the_first_term_drains_a_runner() {
     let detail = world.attempts(task).await.unwrap();
     assert_eq!(detail.task.status, Status::Queued);
     assert!(detail.attempts.is_empty(), "{detail:?}");
+}
+
+/// The first signal has been understood; a second one is another.
+async fn wait_for_draining(runner: &Process) {
+    wait_for("draining", async || {
+        runner.output().contains("draining").then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -166,10 +178,10 @@ async fn the_second_term_stops_a_runner_with_all_that_it_runs() {
         ready.display()
     );
     let pipeline = world.submit(&one_job(&script)).await;
-    let mut runner = world.start_runner("runner", &[]).await;
+    let mut runner = world.start_runner("runner", &["--log", "info"]).await;
     world.reaches(pipeline, &ready).await;
     runner.signal(Signal::TERM);
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    wait_for_draining(&runner).await;
     assert!(runner.ended().is_none(), "it drains");
     runner.signal(Signal::TERM);
     runner.wait().await;
