@@ -43,3 +43,29 @@ async fn orphans_are_waited_for_and_other_children_are_not() {
     .await;
     assert_eq!(other.wait().expect("still ours").code(), Some(5));
 }
+
+/// In a container that was started from a shell outside, the runner's session has no id of its own.
+#[test]
+fn session_outside_of_the_container() {
+    let container = [
+        "--user",
+        "--map-root-user",
+        "--pid",
+        "--fork",
+        "--mount-proc",
+    ];
+    let unshare = |program: &[&std::ffi::OsStr]| {
+        let command = Command::new("unshare")
+            .args(container)
+            .args(program)
+            .output();
+        command.is_ok_and(|output| output.status.success())
+    };
+    if !unshare(&["true".as_ref()]) {
+        eprintln!("skipped: this user cannot make namespaces here");
+        return;
+    }
+    let own = std::env::current_exe().expect("known");
+    let again = ["whole_tree_ends", "--exact"].map(std::ffi::OsStr::new);
+    assert!(unshare(&[own.as_os_str(), again[0], again[1]]));
+}

@@ -6,8 +6,8 @@
 use std::io;
 
 use rustix::process::{
-    Pid, WaitId, WaitIdOptions, WaitOptions, child_subreaper, getpid, getsid, set_child_subreaper,
-    waitid, waitpid,
+    Pid, WaitId, WaitIdOptions, WaitOptions, child_subreaper, getpid, set_child_subreaper, waitid,
+    waitpid,
 };
 
 use super::child;
@@ -31,13 +31,10 @@ pub(super) fn reap() {
 /// Waits for the orphans among these processes that have ended. What we or others in this process
 /// start is left alone: leaders are known, and what others start stays in our session.
 pub(super) fn reap_among(all: &[Stat]) {
-    let Ok(session) = getsid(None) else { return };
-    let (own, session) = (
-        getpid().as_raw_nonzero().get(),
-        session.as_raw_nonzero().get(),
-    );
+    let Some(own) = Stat::own() else { return };
     let is_orphan = |stat: &&Stat| {
-        stat.zombie && stat.parent == own && stat.session != session && !is_awaited(stat)
+        let child = stat.parent == own.identity.pid && stat.session != own.session;
+        child && stat.zombie && !is_awaited(stat)
     };
     let mut orphans = all.iter().filter(is_orphan).peekable();
     if orphans.peek().is_none() {

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{CWD, Dir, Mode, OFlags, openat};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_signal};
 
 /// One process, without the danger of mistaking another for it: process ids are used again, but
 /// not together with the same time of start.
@@ -71,6 +71,13 @@ impl Stat {
     /// Of one process, unless it is gone.
     pub fn read(pid: i32) -> Option<Self> {
         Self::read_at(CWD, &format!("/proc/{pid}/stat"))
+    }
+
+    /// Of this process. The system call for its session alone would do as well, but what we have
+    /// for it takes for granted that there is one: in a container that was started from a shell
+    /// outside, the session is none of the container's, and has the id 0.
+    pub fn own() -> Option<Self> {
+        Self::read(getpid().as_raw_nonzero().get())
     }
 
     /// Of every process that lived through the call. Ids are listed in ascending order, so one

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use outrider_model::AttemptId;
-use rustix::process::{Pid, Signal, getpid, getsid, kill_process_group};
+use rustix::process::{Pid, Signal, getpid, kill_process_group};
 
 use super::child;
 use super::orphans;
@@ -135,7 +135,7 @@ impl Sweep {
     /// and at home in the attempt's directory.
     fn is_stray(&self, stat: &Stat, own: i32) -> bool {
         stat.parent == own
-            && getsid(None).is_ok_and(|ours| ours.as_raw_nonzero().get() != stat.session)
+            && Stat::own().is_some_and(|own| own.session != stat.session)
             && std::fs::read_link(format!("/proc/{}/cwd", stat.identity.pid))
                 .is_ok_and(|directory| directory.starts_with(&self.directory))
     }
