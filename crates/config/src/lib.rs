@@ -11,8 +11,11 @@
 mod context;
 pub mod diagnostic;
 mod expand;
+pub mod expanded;
 mod limits;
 mod options;
+mod orbs;
+mod pattern;
 mod source;
 mod syntax;
 mod yaml;
@@ -20,6 +23,8 @@ mod yaml;
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use limits::Limits;
 pub use options::{Options, ParameterValue, PipelineValues};
+pub use orbs::{InvalidOrbReference, Orb, OrbReference, OrbVersion, Orbs};
+pub use pattern::Pattern;
 pub use source::SourceFile;
 
 use context::Context;

@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use outrider_model::ClassName;
 use serde::{Deserialize, Serialize};
 
-use crate::Limits;
+use crate::{Limits, Orbs};
 
 /// Everything besides the source that decides what a config compiles to.
 #[derive(Clone, Debug)]
@@ -21,6 +21,8 @@ pub struct Options {
     /// Compile this job only, without what it requires. Its name is that in the workflow; if
     /// several workflows have it, the first one counts.
     pub only_job: Option<String>,
+    /// The orbs at hand.
+    pub orbs: Orbs,
     /// Bounds on the work.
     pub limits: Limits,
 }
@@ -34,6 +36,7 @@ impl Options {
             default_class,
             only_workflow: None,
             only_job: None,
+            orbs: Orbs::new(),
             limits: Limits::default(),
         }
     }

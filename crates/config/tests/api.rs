@@ -38,11 +38,14 @@ fn the_quickstart_compiles_without_a_word() {
     let jobs: Vec<_> = main
         .jobs
         .iter()
-        .map(|job| (job.name.as_str(), job.parallelism))
+        .map(|job| (job.name.as_str(), job.kind.build().unwrap().parallelism))
         .collect();
     assert_eq!(jobs, [("test", 4), ("report", 1)]);
     assert_eq!(main.jobs[1].requires[0].job, "test");
-    assert_eq!(main.jobs[0].spec.steps[1].name(), "Greet tester");
+    assert_eq!(
+        main.jobs[0].kind.build().unwrap().spec.steps[1].name(),
+        "Greet tester"
+    );
 }
 
 #[test]
@@ -52,8 +55,15 @@ fn json_values_keep_their_type_and_text_takes_the_declared_one() {
         options.parameters.insert(name.to_owned(), value);
         compile(&SourceFile::new("config.yml", CONFIG), &options)
     };
-    let parallelism =
-        |value| with("count", value).map(|it| it.plan.workflows[0].jobs[0].parallelism);
+    let parallelism = |value| {
+        with("count", value).map(|it| {
+            it.plan.workflows[0].jobs[0]
+                .kind
+                .build()
+                .unwrap()
+                .parallelism
+        })
+    };
     assert_eq!(parallelism(ParameterValue::Integer(3)), Ok(3));
     assert_eq!(parallelism(ParameterValue::Text("3".into())), Ok(3));
     assert!(parallelism(ParameterValue::String("3".into())).is_err());

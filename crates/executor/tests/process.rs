@@ -167,6 +167,7 @@ async fn images_need_permission() {
         command: Vec::new(),
         user: None,
         environment: Default::default(),
+        auth: None,
     };
     let kind = EnvironmentKind::Docker {
         images: vec![image],

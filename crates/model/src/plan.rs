@@ -12,6 +12,10 @@ use crate::{ClassName, Outcome};
 pub struct Plan {
     /// The workflows that run, in the order of the config. Never empty.
     pub workflows: Vec<WorkflowPlan>,
+    /// Whether this is a setup config: one of its jobs may continue the pipeline, once, with the
+    /// config that it has made.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub setup: bool,
 }
 
 /// A workflow: jobs and what they require of each other.
@@ -21,6 +25,9 @@ pub struct WorkflowPlan {
     pub name: String,
     /// Its jobs in the order of the config. Never empty; names are unique; `requires` has no cycle.
     pub jobs: Vec<JobPlan>,
+    /// How often its failed jobs are run again when it has failed: 0 to 5.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub max_auto_reruns: u32,
 }
 
 /// A job of a workflow, expanded: no parameters and no references are left.
@@ -30,6 +37,69 @@ pub struct JobPlan {
     pub name: String,
     /// What must have ended before it starts.
     pub requires: Vec<Requirement>,
+    /// The contexts whose variables it gets. Of two that have the same variable the later one wins.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contexts: Vec<String>,
+    /// The group in which only one job runs at a time, over all pipelines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial_group: Option<String>,
+    /// What it is.
+    #[serde(flatten)]
+    pub kind: JobKind,
+}
+
+/// What a job is, and what it consists of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "type")]
+pub enum JobKind {
+    /// Runs steps on runners.
+    Build(Box<BuildPlan>),
+    /// Waits until somebody approves it; runs nothing.
+    Approval,
+    /// Passes at once; runs nothing.
+    NoOp,
+    /// Follows a release in CircleCI's service.
+    Release {
+        /// The release plan there.
+        plan_name: String,
+    },
+    /// Waits until nobody else holds a lock, and takes it.
+    Lock {
+        /// The name of the lock.
+        key: String,
+    },
+    /// Gives a lock back.
+    Unlock {
+        /// The name of the lock.
+        key: String,
+    },
+}
+
+impl JobKind {
+    /// What runners do for it, if they do something.
+    pub const fn build(&self) -> Option<&BuildPlan> {
+        match self {
+            Self::Build(build) => Some(build),
+            _ => None,
+        }
+    }
+
+    /// Its type as a config writes it.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Build(_) => "build",
+            Self::Approval => "approval",
+            Self::NoOp => "no-op",
+            Self::Release { .. } => "release",
+            Self::Lock { .. } => "lock",
+            Self::Unlock { .. } => "unlock",
+        }
+    }
+}
+
+/// A job that runs on runners.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildPlan {
     /// Where it is queued.
     pub class: ClassName,
     /// How many tasks it is. At least 1.
@@ -70,6 +140,9 @@ pub struct JobSpec {
     /// its class asks for it: steps may not be safe to repeat.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub retry_when_lost: bool,
+    /// How many days the caches that it saves are kept, where the config says so: 1 to 30.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_retention_days: Option<u32>,
 }
 
 /// What the config wants a job to run in.
@@ -87,6 +160,11 @@ pub enum EnvironmentKind {
     Docker {
         /// The images in the order of the config. Never empty.
         images: Vec<DockerImage>,
+    },
+    /// `macos:`.
+    Macos {
+        /// The version of Xcode.
+        xcode: String,
     },
 }
 
@@ -111,6 +189,45 @@ pub struct DockerImage {
     /// Environment variables of this container.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub environment: IndexMap<String, String>,
+    /// How to log in where the image comes from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<RegistryAuth>,
+}
+
+/// How to log in to a registry. Texts are as the config has them: `$NAME` stands for a variable of
+/// the job, so that the secret itself is in no config.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "with")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub enum RegistryAuth {
+    /// `auth`.
+    Password {
+        /// The user.
+        username: String,
+        /// The password, or the variable that holds it.
+        password: String,
+    },
+    /// `aws_auth` with a key.
+    AwsKey {
+        /// The key's id.
+        access_key_id: String,
+        /// The key, or the variable that holds it.
+        secret_access_key: String,
+    },
+    /// `aws_auth` with a role that CircleCI's tokens may take.
+    AwsRole {
+        /// The role.
+        role_arn: String,
+    },
+    /// `gcp_auth`.
+    Gcp {
+        /// `workload_identity_provider`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        workload_identity_provider: Option<String>,
+        /// `service_account`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        service_account: Option<String>,
+    },
 }
 
 /// One step of a job.
@@ -122,22 +239,49 @@ pub enum Step {
     Run(RunStep),
     /// Puts the pipeline's code into the working directory.
     Checkout(CheckoutStep),
+    /// Gives a job in a container a Docker engine of its own.
+    SetupRemoteDocker(SetupRemoteDockerStep),
+    /// Keeps files for later pipelines.
+    SaveCache(SaveCacheStep),
+    /// Brings back files that an earlier pipeline kept.
+    RestoreCache(RestoreCacheStep),
+    /// Keeps files of this task, to be looked at.
+    StoreArtifacts(StoreArtifactsStep),
+    /// Reads what tests reported.
+    StoreTestResults(StoreTestResultsStep),
+    /// Hands files to later jobs of the workflow.
+    PersistToWorkspace(PersistToWorkspaceStep),
+    /// Takes the files that earlier jobs of the workflow handed on.
+    AttachWorkspace(AttachWorkspaceStep),
+    /// Makes keys known to SSH.
+    AddSshKeys(AddSshKeysStep),
 }
 
 impl Step {
     /// What people see.
     pub fn name(&self) -> &str {
-        match self {
-            Self::Run(step) => &step.name,
-            Self::Checkout(_) => "Checkout code",
-        }
+        let (name, kind) = match self {
+            Self::Run(step) => return &step.name,
+            Self::Checkout(step) => (&step.name, "Checkout code"),
+            Self::SetupRemoteDocker(step) => (&step.name, "Setup a remote Docker engine"),
+            Self::SaveCache(step) => (&step.name, "Saving cache"),
+            Self::RestoreCache(step) => (&step.name, "Restoring cache"),
+            Self::StoreArtifacts(step) => (&step.name, "Uploading artifacts"),
+            Self::StoreTestResults(step) => (&step.name, "Uploading test results"),
+            Self::PersistToWorkspace(step) => (&step.name, "Persisting to workspace"),
+            Self::AttachWorkspace(step) => (&step.name, "Attaching workspace"),
+            Self::AddSshKeys(step) => (&step.name, "Installing additional SSH keys"),
+        };
+        name.as_deref().unwrap_or(kind)
     }
 
     /// Whether it runs, given how the steps before it ended.
     pub fn when(&self) -> When {
         match self {
             Self::Run(step) => step.when,
-            Self::Checkout(_) => When::OnSuccess,
+            Self::SaveCache(step) => step.when,
+            Self::StoreArtifacts(_) | Self::StoreTestResults(_) => When::Always,
+            _ => When::OnSuccess,
         }
     }
 }
@@ -182,6 +326,9 @@ pub struct RunStep {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct CheckoutStep {
+    /// What people see, where the config says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// Where to put the code, where it differs from the job's working directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
@@ -200,6 +347,112 @@ pub enum CheckoutMethod {
     Blobless,
     /// Everything is fetched.
     Full,
+    /// Only the last commits are fetched.
+    Shallow {
+        /// How many. At least 1.
+        depth: u32,
+    },
+}
+
+/// A `setup_remote_docker` step.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct SetupRemoteDockerStep {
+    /// What people see, where the config says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The version of the engine, where the config names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+}
+
+/// A `save_cache` step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct SaveCacheStep {
+    /// What people see, where the config says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The key, with its `{{ … }}` templates, which the runner fills in.
+    pub key: String,
+    /// What to keep: paths relative to the working directory, or absolute. Never empty.
+    pub paths: Vec<String>,
+    /// Whether it runs after a failure.
+    #[serde(default)]
+    pub when: When,
+}
+
+/// A `restore_cache` step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct RestoreCacheStep {
+    /// What people see, where the config says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Keys and prefixes of keys, with their `{{ … }}` templates, in the order in which they are
+    /// tried. Never empty.
+    pub keys: Vec<String>,
+}
+
+/// A `store_artifacts` step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct StoreArtifactsStep {
+    /// What people see, where the config says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The file or directory.
+    pub path: String,
+    /// What goes before the names of the files in place of `path`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destination: Option<String>,
+}
+
+/// A `store_test_results` step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct StoreTestResultsStep {
+    /// What people see, where the config says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// A JUnit file, or a directory of such files.
+    pub path: String,
+}
+
+/// A `persist_to_workspace` step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct PersistToWorkspaceStep {
+    /// What people see, where the config says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The directory that stands for the root of the workspace.
+    pub root: String,
+    /// What to hand on: globs relative to `root`. Never empty.
+    pub paths: Vec<String>,
+}
+
+/// An `attach_workspace` step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct AttachWorkspaceStep {
+    /// What people see, where the config says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Where to put the files.
+    pub at: String,
+}
+
+/// An `add_ssh_keys` step.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct AddSshKeysStep {
+    /// What people see, where the config says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The keys by their fingerprints, MD5 or SHA256; all there are if none is named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fingerprints: Vec<String>,
 }
 
 /// When a step runs.

@@ -11,7 +11,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use outrider_model::plan::{EnvironmentKind, JobPlan, JobSpec, Plan, Trigger, WorkflowPlan};
+use outrider_model::plan::{
+    BuildPlan, EnvironmentKind, JobKind, JobPlan, JobSpec, Plan, Trigger, WorkflowPlan,
+};
 use outrider_model::report::{
     Exit, Finished, LogChunk, LogHash, LogSpan, Report, StepEnd, StepReport,
 };
@@ -62,17 +64,23 @@ impl Bench {
             steps: Vec::new(),
             resource_class: None,
             retry_when_lost: false,
+            cache_retention_days: None,
         };
         let job = JobPlan {
             name: "build".to_owned(),
             requires: Vec::new(),
-            class: self.class.clone(),
-            parallelism: tasks,
-            spec,
+            contexts: Vec::new(),
+            serial_group: None,
+            kind: JobKind::Build(Box::new(BuildPlan {
+                class: self.class.clone(),
+                parallelism: tasks,
+                spec,
+            })),
         };
         let workflow = WorkflowPlan {
             name: "main".to_owned(),
             jobs: vec![job],
+            max_auto_reruns: 0,
         };
         let new = NewPipeline {
             trigger: Trigger {
@@ -81,6 +89,7 @@ impl Bench {
             },
             plan: Plan {
                 workflows: vec![workflow],
+                setup: false,
             },
             config: "version: 2.1".to_owned(),
             idempotency_key: None,

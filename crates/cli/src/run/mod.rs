@@ -211,9 +211,9 @@ fn class() -> Result<ClassName, Failure> {
 /// Nobody is surprised by a job that was written for a container and runs on the host.
 fn check_images(plan: &Plan, on_host: bool) -> Result<(), Failure> {
     let jobs = plan.workflows.iter().flat_map(|workflow| &workflow.jobs);
-    let with_image = jobs.filter_map(|job| match &job.spec.environment_kind {
+    let with_image = jobs.filter_map(|job| match &job.kind.build()?.spec.environment_kind {
         EnvironmentKind::Docker { images } => Some((job, images.first()?)),
-        EnvironmentKind::Machine { .. } => None,
+        EnvironmentKind::Machine { .. } | EnvironmentKind::Macos { .. } => None,
     });
     match with_image.into_iter().next() {
         Some((job, image)) if !on_host => Err(Failure::new(

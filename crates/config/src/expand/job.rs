@@ -1,6 +1,6 @@
 //! One use of a job.
 
-use outrider_model::plan::{JobPlan, JobSpec, Requirement};
+use outrider_model::plan::{BuildPlan, JobKind, JobPlan, JobSpec, Requirement};
 
 use super::Expander;
 use super::bind::bind;
@@ -54,17 +54,22 @@ impl Expander<'_> {
         Some(JobPlan {
             name: name.to_owned(),
             requires,
-            class: job.class,
-            parallelism: job.parallelism,
-            spec: JobSpec {
-                environment_kind: job.environment_kind?,
-                shell: job.shell,
-                working_directory: job.working_directory,
-                environment: job.environment,
-                steps,
-                resource_class: job.resource_class,
-                retry_when_lost: false,
-            },
+            contexts: vec![],
+            serial_group: None,
+            kind: JobKind::Build(Box::new(BuildPlan {
+                class: job.class,
+                parallelism: job.parallelism,
+                spec: JobSpec {
+                    environment_kind: job.environment_kind?,
+                    shell: job.shell,
+                    working_directory: job.working_directory,
+                    environment: job.environment,
+                    steps,
+                    resource_class: job.resource_class,
+                    retry_when_lost: false,
+                    cache_retention_days: None,
+                },
+            })),
         })
     }
 

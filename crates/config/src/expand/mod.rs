@@ -120,7 +120,10 @@ impl Expander<'_> {
             self.reader
                 .report(error(code::NOTHING_TO_RUN, whole, message).help(help));
         }
-        Some(Plan { workflows: plans })
+        Some(Plan {
+            workflows: plans,
+            setup: false,
+        })
     }
 
     /// Leaves the one job that was asked for, without what it requires.
@@ -137,6 +140,7 @@ impl Expander<'_> {
             return Some(vec![WorkflowPlan {
                 name: plan.name.clone(),
                 jobs: vec![job],
+                max_auto_reruns: plan.max_auto_reruns,
             }]);
         }
         // With errors, the job may be missing for another reason that has been given.

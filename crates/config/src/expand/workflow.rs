@@ -42,6 +42,7 @@ impl Expander<'_> {
         (when && unless).then(|| WorkflowPlan {
             name: name.to_owned(),
             jobs,
+            max_auto_reruns: 0,
         })
     }
 

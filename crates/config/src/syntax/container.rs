@@ -119,6 +119,7 @@ impl Reader<'_> {
             command,
             user,
             environment,
+            auth: None,
         })
     }
 

@@ -178,6 +178,7 @@ impl Reader<'_> {
             method
         });
         Some(CheckoutStep {
+            name: None,
             path,
             method: method.unwrap_or_default(),
         })

@@ -80,6 +80,7 @@ impl StepContext {
         let result = match self.task.payload.spec.steps.get(step as usize) {
             Some(Step::Run(run)) => self.run_script(run).await,
             Some(Step::Checkout(spec)) => checkout::run(&self, spec).await,
+            Some(data) => super::not_yet::run(&self, data).await,
             None => Err(Failure::Infrastructure("there is no such step".to_owned())),
         };
         match result {

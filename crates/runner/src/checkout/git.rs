@@ -24,9 +24,10 @@ const SCRIPT: &str = include_str!("git.sh");
 pub async fn run(context: &StepContext, path: &str, wanted: &Wanted<'_>) -> Ended {
     let mut environment = git_variables(&context.variables);
     let target = context.environment.resolve(path);
-    let filter = match wanted.method {
-        CheckoutMethod::Blobless => "blob:none",
-        CheckoutMethod::Full => "",
+    let (filter, depth) = match wanted.method {
+        CheckoutMethod::Blobless => ("blob:none", String::new()),
+        CheckoutMethod::Full => ("", String::new()),
+        CheckoutMethod::Shallow { depth } => ("", depth.to_string()),
     };
     let own = [
         ("DIRECTORY", target.to_string_lossy().into_owned()),
@@ -35,6 +36,7 @@ pub async fn run(context: &StepContext, path: &str, wanted: &Wanted<'_>) -> Ende
         ("REFERENCE", wanted.reference.unwrap_or_default().to_owned()),
         ("BRANCH", wanted.branch.unwrap_or_default().to_owned()),
         ("FILTER", filter.to_owned()),
+        ("DEPTH", depth),
     ];
     environment.extend(own.map(|(name, value)| (format!("OUTRIDER_CHECKOUT_{name}"), value)));
     // A job's exports are not for this script.

@@ -5,6 +5,7 @@ revision=$OUTRIDER_CHECKOUT_REVISION
 reference=$OUTRIDER_CHECKOUT_REFERENCE
 branch=$OUTRIDER_CHECKOUT_BRANCH
 filter=$OUTRIDER_CHECKOUT_FILTER
+depth=$OUTRIDER_CHECKOUT_DEPTH
 
 fail() {
     printf '%s\n' "$@" >&2
@@ -35,6 +36,11 @@ git config gc.auto 0
 
 # A part of what is asked for may not be on the server: the caller tells.
 fetch() {
+    if [ -n "$depth" ]; then
+        # Tags would bring their history along.
+        git fetch --quiet --force --no-tags "--depth=$depth" origin "$@"
+        return
+    fi
     if [ -n "$filter" ]; then
         # Fetching without file contents is broken in git 2.41.0, and not every server offers it.
         case $(git --version) in

@@ -41,8 +41,8 @@ pub struct Rule {
     pub no_output: Duration,
 }
 
-/// `checkout` has no setting of its own for this.
-const CHECKOUT_NO_OUTPUT: Duration = Duration::from_secs(10 * 60);
+/// All steps but `run` have no setting of their own for this.
+const NO_OUTPUT: Duration = Duration::from_secs(10 * 60);
 
 impl From<&Step> for Rule {
     fn from(step: &Step) -> Self {
@@ -55,13 +55,13 @@ impl From<&Step> for Rule {
                 rerun_delay: run.auto_rerun_delay,
                 no_output: run.no_output_timeout,
             },
-            Step::Checkout(_) => Self {
-                name: step.name().to_owned(),
-                when: When::OnSuccess,
+            other => Self {
+                name: other.name().to_owned(),
+                when: other.when(),
                 background: false,
                 reruns: 0,
                 rerun_delay: Duration::ZERO,
-                no_output: CHECKOUT_NO_OUTPUT,
+                no_output: NO_OUTPUT,
             },
         }
     }

@@ -289,13 +289,30 @@ async fn a_git_repository_is_cloned_at_the_revision() {
         ),
         (&bare, Some(&first), None, CheckoutMethod::Full, &first),
         (&bare, None, None, CheckoutMethod::Full, &second),
+        (
+            &url,
+            None,
+            Some("main"),
+            CheckoutMethod::Shallow { depth: 1 },
+            &second,
+        ),
+        (
+            &url,
+            Some(&first),
+            Some("main"),
+            CheckoutMethod::Shallow { depth: 1 },
+            &first,
+        ),
     ] {
         let source = Source::Git {
             url: url.clone(),
             revision: revision.cloned(),
             reference: reference.map(str::to_owned),
         };
-        let step = CheckoutStep { path: None, method };
+        let step = CheckoutStep {
+            method,
+            ..CheckoutStep::default()
+        };
         let (outcome, log) = check_out(&rig(), source, step, "cat kept; git rev-parse HEAD").await;
         assert_eq!(outcome, Outcome::Passed, "{log}");
         assert!(log.ends_with(&format!("committed{expected}\n")), "{log}");

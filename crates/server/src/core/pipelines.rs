@@ -8,7 +8,7 @@ use outrider_api::error::Diagnostic;
 use outrider_api::pipelines::{Canceled, SubmitPipeline, SubmittedPipeline};
 use outrider_config::{Compiled, Diagnostics, Options, ParameterValue, PipelineValues, SourceFile};
 use outrider_model::PipelineId;
-use outrider_model::plan::{Source, Trigger};
+use outrider_model::plan::{JobKind, Source, Trigger};
 use outrider_store::{CancelTarget, Event, EventSeq, NewPipeline, Reserved};
 
 use super::Core;
@@ -44,7 +44,9 @@ impl Core {
                 .iter_mut()
                 .flat_map(|workflow| &mut workflow.jobs)
             {
-                job.class = class.clone();
+                if let JobKind::Build(build) = &mut job.kind {
+                    build.class = class.clone();
+                }
             }
         }
         let new = NewPipeline {

@@ -7,7 +7,7 @@ use outrider_model::report::{Report, ReportAnswer};
 use outrider_model::{Outcome, RunnerId, Status};
 
 use super::world::{
-    CLAIMED, DURATIONS, RUNNING, World, chunk, class_name, empty, end, finished, held, job,
+    CLAIMED, DURATIONS, RUNNING, World, build, chunk, class_name, empty, end, finished, held, job,
 };
 use crate::{LeaseAnswer, MAX_CLAIMS_WITHOUT_START, RawClaimedTask, StoreError};
 
@@ -150,7 +150,7 @@ pub async fn a_silent_runner_loses_its_task(w: World) {
 
 pub async fn a_job_may_ask_for_another_try(w: World) {
     let mut retried = job("a");
-    retried.spec.retry_when_lost = true;
+    build(&mut retried).spec.retry_when_lost = true;
     let id = w.submit(vec![retried]).await;
     let first = w.claim_one().await;
     w.start(&first).await;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use outrider_model::{JobId, Outcome, PipelineId, RunnerId, Status, TaskId};
 
 use super::world::{
-    World, class_name, empty, end, finished, held, job, payload, pipeline, requires, tasks,
+    World, build, class_name, empty, end, finished, held, job, payload, pipeline, requires, tasks,
 };
 use crate::{Claim, NewPipeline, PipelineFilter, StoreError};
 use outrider_model::report::{Report, ReportAnswer};
@@ -99,7 +99,15 @@ pub async fn a_payload_is_what_was_submitted(w: World) {
     assert_eq!((first.job_number, first.parallelism), (1, 1));
     assert_eq!(
         (first.trigger, first.spec),
-        (new.trigger, new.plan.workflows[0].jobs[0].spec.clone())
+        (
+            new.trigger,
+            new.plan.workflows[0].jobs[0]
+                .kind
+                .build()
+                .expect("runs")
+                .spec
+                .clone()
+        )
     );
     let last = payload(&claimed[3]);
     assert_eq!((last.job_number, last.parallelism), (2, 3));
@@ -122,7 +130,7 @@ pub async fn the_longest_queued_is_claimed_first(w: World) {
 
 pub async fn classes_do_not_mix(w: World) {
     let mut other = job("mac");
-    other.class = class_name("mac");
+    build(&mut other).class = class_name("mac");
     w.submit(vec![other, job("linux")]).await;
     let runner = RunnerId::from_bytes([1; 16]);
     assert_eq!(w.claim_as(runner, "unknown", 5).await.len(), 0);

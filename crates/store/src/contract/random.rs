@@ -8,7 +8,8 @@ use outrider_model::status::Tally;
 use outrider_model::{JobId, Outcome, PipelineId, Status};
 
 use super::world::{
-    CLAIMED, DURATIONS, RUNNING, World, accepts, chunk, empty, end, held, job, requires, tasks,
+    CLAIMED, DURATIONS, RUNNING, World, accepts, build, chunk, empty, end, held, job, requires,
+    tasks,
 };
 use crate::{CancelTarget, EventSeq, EventSubject, RawClaimedTask};
 
@@ -64,7 +65,7 @@ fn plan(dice: &mut Dice) -> Vec<JobPlan> {
     ));
     jobs.push(requires("e", &["d"]));
     for job in &mut jobs {
-        job.spec.retry_when_lost = dice.roll(3) == 0;
+        build(job).spec.retry_when_lost = dice.roll(3) == 0;
     }
     jobs
 }

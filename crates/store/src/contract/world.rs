@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use outrider_model::claim::TaskPayload;
 use outrider_model::plan::{
-    EnvironmentKind, JobPlan, JobSpec, Plan, Requirement, Trigger, WorkflowPlan,
+    BuildPlan, EnvironmentKind, JobKind, JobPlan, JobSpec, Plan, Requirement, Trigger, WorkflowPlan,
 };
 use outrider_model::reason::EndReason;
 use outrider_model::report::{Exit, Finished, LogChunk, LogHash, Report, ReportAnswer};
@@ -194,17 +194,30 @@ pub fn job(name: &str) -> JobPlan {
     JobPlan {
         name: name.to_owned(),
         requires: Vec::new(),
-        class: class_name("linux"),
-        parallelism: 1,
-        spec: JobSpec {
-            environment_kind: EnvironmentKind::Machine { image: None },
-            shell: None,
-            working_directory: "~/project".to_owned(),
-            environment: Default::default(),
-            steps: Vec::new(),
-            resource_class: None,
-            retry_when_lost: false,
-        },
+        contexts: Vec::new(),
+        serial_group: None,
+        kind: JobKind::Build(Box::new(BuildPlan {
+            class: class_name("linux"),
+            parallelism: 1,
+            spec: JobSpec {
+                environment_kind: EnvironmentKind::Machine { image: None },
+                shell: None,
+                working_directory: "~/project".to_owned(),
+                environment: Default::default(),
+                steps: Vec::new(),
+                resource_class: None,
+                retry_when_lost: false,
+                cache_retention_days: None,
+            },
+        })),
+    }
+}
+
+/// What the runners do for a job.
+pub fn build(job: &mut JobPlan) -> &mut BuildPlan {
+    match &mut job.kind {
+        JobKind::Build(build) => build,
+        other => panic!("{other:?} runs nothing"),
     }
 }
 
@@ -231,10 +244,9 @@ pub fn accepts(name: &str, required: &str, accepts: &[Outcome]) -> JobPlan {
 }
 
 pub fn tasks(name: &str, parallelism: u32) -> JobPlan {
-    JobPlan {
-        parallelism,
-        ..job(name)
-    }
+    let mut job = job(name);
+    build(&mut job).parallelism = parallelism;
+    job
 }
 
 pub fn pipeline(jobs: Vec<JobPlan>) -> NewPipeline {
@@ -247,7 +259,9 @@ pub fn pipeline(jobs: Vec<JobPlan>) -> NewPipeline {
             workflows: vec![WorkflowPlan {
                 name: "main".to_owned(),
                 jobs,
+                max_auto_reruns: 0,
             }],
+            setup: false,
         },
         config: "version: 2.1".to_owned(),
         idempotency_key: None,

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use outrider_model::plan::{JobPlan, WorkflowPlan};
+use outrider_model::plan::{BuildPlan, JobPlan, WorkflowPlan};
 use outrider_model::status::Tally;
 use outrider_model::{JobId, PipelineId, Status, WorkflowId};
 use rusqlite::OptionalExtension;
@@ -36,8 +36,8 @@ pub fn prepare(new: NewPipeline) -> Res<Prepared> {
         .iter()
         .flat_map(|workflow| &workflow.jobs);
     let specs = jobs
-        .map(|job| serde_json::to_string(&job.spec))
-        .collect::<Result<_, _>>()?;
+        .map(|job| serde_json::to_string(&build(job)?.spec).map_err(Fault::from))
+        .collect::<Res<_>>()?;
     Ok(Prepared {
         trigger: serde_json::to_string(&new.trigger)?,
         specs,
@@ -53,7 +53,8 @@ fn check_workflow(workflow: &WorkflowPlan) -> Res<()> {
         )));
     }
     for job in &workflow.jobs {
-        if job.parallelism == 0 || job.parallelism > MAX_TASKS {
+        let parallelism = build(job)?.parallelism;
+        if parallelism == 0 || parallelism > MAX_TASKS {
             return Err(Fault::conflict(format!(
                 "job {} has no possible parallelism",
                 job.name
@@ -61,6 +62,11 @@ fn check_workflow(workflow: &WorkflowPlan) -> Res<()> {
         }
     }
     Ok(())
+}
+
+fn build(job: &JobPlan) -> Res<&BuildPlan> {
+    let refuse = || Fault::conflict(format!("job {} is of a type that cannot run", job.name));
+    job.kind.build().ok_or_else(refuse)
 }
 
 /// Names of a workflow's jobs.
@@ -217,7 +223,8 @@ impl Tx<'_> {
         workflow: &WorkflowPlan,
         names: &Names<'_>,
     ) -> Res<Status> {
-        let class = self.class(&job.class)?;
+        let build = build(job)?;
+        let class = self.class(&build.class)?;
         let spec = self.body(spec)?;
         let status = first_status(job);
         let queued_at = (status == Status::Queued).then_some(Millis(self.now));
@@ -242,17 +249,17 @@ impl Tx<'_> {
             number,
             &job.name,
             class,
-            job.parallelism,
+            build.parallelism,
             spec,
-            job.spec.retry_when_lost,
+            build.spec.retry_when_lost,
             requires,
             job.requires.len(),
             workflow.jobs.iter().any(required),
-            pack_tallies(&[Tally::of((0..job.parallelism).map(|_| status))]),
+            pack_tallies(&[Tally::of((0..build.parallelism).map(|_| status))]),
             queued_at,
         ))?;
         self.insert_requirements(place.job, job, names)?;
-        self.insert_tasks(place.job, job, class, status)?;
+        self.insert_tasks(place.job, build.parallelism, class, status)?;
         Ok(status)
     }
 
@@ -281,12 +288,12 @@ impl Tx<'_> {
         Ok(())
     }
 
-    fn insert_tasks(&mut self, id: JobId, job: &JobPlan, class: i64, status: Status) -> Res<()> {
+    fn insert_tasks(&mut self, id: JobId, tasks: u32, class: i64, status: Status) -> Res<()> {
         let queued = status == Status::Queued;
         let db = self.db;
         let mut insert =
             db.prepare_cached("INSERT INTO task (id, class, state, seq) VALUES (?1, ?2, ?3, ?4)")?;
-        for index in 0..job.parallelism {
+        for index in 0..tasks {
             let seq = queued.then(|| self.next());
             insert.execute((
                 task_of(id, index).as_bytes(),
@@ -296,13 +303,8 @@ impl Tx<'_> {
             ))?;
         }
         if queued {
-            self.count(
-                class,
-                Status::Blocked,
-                Status::Queued,
-                i64::from(job.parallelism),
-            );
-            self.wake(class, job.parallelism);
+            self.count(class, Status::Blocked, Status::Queued, i64::from(tasks));
+            self.wake(class, tasks);
         }
         Ok(())
     }

@@ -66,6 +66,7 @@ pub fn task_of(steps: Vec<Step>) -> ClaimedTask {
                 steps,
                 resource_class: None,
                 retry_when_lost: false,
+                cache_retention_days: None,
             },
         },
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use outrider_model::plan::{JobPlan, Plan, Trigger, WorkflowPlan};
+use outrider_model::plan::{BuildPlan, JobKind, JobPlan, Plan, Trigger, WorkflowPlan};
 use outrider_model::report::{Finished, LogChunk, LogHash, Report};
 use outrider_model::{Outcome, PipelineId, RunnerId, Timestamp};
 
@@ -105,9 +105,13 @@ fn pipeline() -> NewPipeline {
     let job = JobPlan {
         name: "a".to_owned(),
         requires: Vec::new(),
-        class: "acme/linux".parse().unwrap(),
-        parallelism: 3,
-        spec: spec.unwrap(),
+        contexts: Vec::new(),
+        serial_group: None,
+        kind: JobKind::Build(Box::new(BuildPlan {
+            class: "acme/linux".parse().unwrap(),
+            parallelism: 3,
+            spec: spec.unwrap(),
+        })),
     };
     NewPipeline {
         trigger: Trigger {
@@ -118,7 +122,9 @@ fn pipeline() -> NewPipeline {
             workflows: vec![WorkflowPlan {
                 name: "main".to_owned(),
                 jobs: vec![job],
+                max_auto_reruns: 0,
             }],
+            setup: false,
         },
         config: String::new(),
         idempotency_key: Some("once".to_owned()),
