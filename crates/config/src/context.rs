@@ -2,15 +2,19 @@
 
 use std::cell::{Cell, RefCell};
 
-use crate::Options;
+use indexmap::IndexSet;
+
 use crate::diagnostic::{Draft, Sink, code, did_you_mean, error, list};
+use crate::sources::Sources;
 use crate::yaml::{self, Document, Span};
+use crate::{Options, OrbReference};
 
 /// One compilation.
 pub(crate) struct Context<'a> {
-    pub(crate) text: &'a str,
+    pub(crate) sources: &'a Sources<'a>,
     pub(crate) options: &'a Options,
     sink: Sink<'a>,
+    missing_orbs: RefCell<IndexSet<OrbReference>>,
     /// Uses that led to the definition that is being expanded, the innermost last.
     trail: RefCell<Vec<Span>>,
     spent: Cell<usize>,
@@ -24,11 +28,13 @@ pub(crate) struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    pub(crate) fn new(text: &'a str, options: &'a Options, sink: Sink<'a>) -> Self {
+    pub(crate) fn new(sources: &'a Sources<'a>, options: &'a Options) -> Self {
+        let sink = Sink::new(sources, options.limits.diagnostics);
         Self {
-            text,
+            sources,
             options,
             sink,
+            missing_orbs: RefCell::default(),
             trail: RefCell::default(),
             spent: Cell::new(0),
             compared: Cell::new(0),
@@ -71,12 +77,39 @@ impl<'a> Context<'a> {
 
     /// The tree of the source.
     pub(crate) fn parse(&self) -> Option<Document> {
-        yaml::parse(self.text, &self.options.limits, &self.sink)
+        yaml::parse(self.sources.config(), &self.options.limits, &self.sink)
     }
 
     /// Whether a limit was passed: nothing more will be said.
     pub(crate) fn is_stopped(&self) -> bool {
         self.stopped.get()
+    }
+
+    /// Notes an orb that somebody has to supply, and says how.
+    pub(crate) fn report_missing_orb(&self, reference: &OrbReference, span: Span) {
+        self.missing_orbs.borrow_mut().insert(reference.clone());
+        let help = match reference {
+            OrbReference::Registry {
+                namespace, name, ..
+            } => format!(
+                "run once with network access, so that it is fetched and kept, or put its source \
+                 into `DIR/{namespace}/{name}.yml` and give `--orbs DIR`"
+            ),
+            OrbReference::Url(_) => "run once with network access and with \
+                 `--orb-url-prefix`, so that it is fetched and kept, or put its source here as an \
+                 inline orb"
+                .to_owned(),
+        };
+        let message = format!("the orb {reference} is not at hand");
+        self.report(error(code::ORB_NOT_AT_HAND, span, message).help(help));
+    }
+
+    pub(crate) fn sink(&self) -> &Sink<'a> {
+        &self.sink
+    }
+
+    pub(crate) fn into_missing_orbs(self) -> IndexSet<OrbReference> {
+        self.missing_orbs.into_inner()
     }
 
     pub(crate) fn errors(&self) -> usize {
@@ -120,10 +153,8 @@ impl<'a> Context<'a> {
         if self.stopped.get() {
             return span;
         }
-        let found = self
-            .text
-            .get(span.start as usize..span.end as usize)
-            .and_then(|written| written.find(piece));
+        let written = self.sources.slice(span);
+        let found = written.and_then(|written| written.find(piece));
         match found
             .and_then(|at| u32::try_from(at).ok())
             .zip(u32::try_from(piece.len()).ok())

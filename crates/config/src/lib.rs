@@ -17,6 +17,7 @@ mod options;
 mod orbs;
 mod pattern;
 mod source;
+mod sources;
 mod syntax;
 mod yaml;
 
@@ -30,6 +31,7 @@ pub use source::SourceFile;
 use context::Context;
 use diagnostic::{Sink, code, error};
 use outrider_model::plan::Plan;
+use sources::Sources;
 use yaml::Span;
 
 /// A config that can run.
@@ -48,14 +50,11 @@ pub struct Compiled {
 /// Everything that is wrong with it, in the order of the source; warnings are among it.
 pub fn compile(source: &SourceFile, options: &Options) -> Result<Compiled, Diagnostics> {
     let limits = &options.limits;
-    if source.text.len() > limits.bytes.min(u32::MAX as usize) {
-        return Err(too_large(source.text.len(), limits));
+    let sources = Sources::new(source, &options.orbs);
+    if source.text.len() > limits.bytes || sources.bytes() > u32::MAX as usize {
+        return Err(too_large(&sources, limits));
     }
-    let cx = Context::new(
-        &source.text,
-        options,
-        Sink::new(&source.text, limits.diagnostics),
-    );
+    let cx = Context::new(&sources, options);
     let document = cx.parse();
     let plan = document.and_then(|document| expand::plan(&cx, &document));
     let failed = cx.errors() > 0;
@@ -69,8 +68,23 @@ pub fn compile(source: &SourceFile, options: &Options) -> Result<Compiled, Diagn
     }
 }
 
-fn too_large(bytes: usize, limits: &Limits) -> Diagnostics {
-    let sink = Sink::new("", 2);
+/// The orbs that a config needs, itself or for one of its orbs, and that are not in
+/// [`Options::orbs`], in the order of the source. Those that are found this way may need others:
+/// ask again until there is none.
+pub fn missing_orbs(source: &SourceFile, options: &Options) -> Vec<OrbReference> {
+    let sources = Sources::new(source, &options.orbs);
+    let cx = Context::new(&sources, options);
+    if source.text.len() <= options.limits.bytes
+        && let Some(document) = cx.parse()
+    {
+        expand::orbs(&cx, &document);
+    }
+    cx.into_missing_orbs().into_iter().collect()
+}
+
+fn too_large(sources: &Sources<'_>, limits: &Limits) -> Diagnostics {
+    let sink = Sink::new(sources, 2);
+    let bytes = sources.config().text.len();
     let message = format!(
         "the config has {bytes} bytes, more than the limit of {}",
         limits.bytes

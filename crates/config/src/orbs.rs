@@ -1,7 +1,7 @@
 //! Orbs that are not in the config itself: how they are named, and those at hand.
 //!
-//! Compilation reads nothing from disk or network. Whoever calls it asks what a config
-//! needs, gets it from where it can, adds it to [`Options::orbs`](crate::Options), and asks
+//! Compilation reads nothing from disk or network. Whoever calls it asks
+//! [`missing_orbs`](crate::missing_orbs) what a config needs, gets it from where it can, adds it to [`Options::orbs`](crate::Options), and asks
 //! again, since orbs may use orbs.
 
 use std::fmt;

@@ -3,7 +3,8 @@
 //!
 //! `OUTRIDER_BLESS=1 cargo test -p outrider-config` writes what comes out; read the diff before you
 //! commit it. What a caller would say stands at the top of a case: `#: parameter name=value`,
-//! `#: branch main`, `#: workflow name`, `#: job name`, `#: limit jobs 3`.
+//! `#: branch main`, `#: workflow name`, `#: job name`, `#: limit jobs 3`,
+//! `#: orb acme/tools@1.2.3 tools.yml` (a file in `orbs/`).
 
 mod support;
 
@@ -11,7 +12,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use outrider_config::diagnostic::code;
-use outrider_config::{ParameterValue, SourceFile, compile};
+use outrider_config::{Orb, ParameterValue, SourceFile, compile};
 use support::{fixtures, options};
 
 #[test]
@@ -96,6 +97,16 @@ fn load(case: &Path) -> (SourceFile, outrider_config::Options) {
             "revision" => options.values.git_revision = owned(),
             "workflow" => options.only_workflow = owned(),
             "job" => options.only_job = owned(),
+            "orb" => {
+                let (reference, file) = rest.split_once(' ').unwrap();
+                let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+                    .join("tests/orbs")
+                    .join(file);
+                let text = std::fs::read_to_string(path).unwrap();
+                let name = reference.to_owned();
+                let orb = Orb { name, text };
+                options.orbs.insert(reference.parse().unwrap(), orb);
+            }
             "limit" => {
                 let (what, value) = rest.split_once(' ').unwrap();
                 let value = value.parse().unwrap();

@@ -49,6 +49,8 @@ codes! {
     NOT_SUPPORTED = "not-supported";
     /// A key that has no effect on one's own runners.
     NO_EFFECT = "no-effect";
+    /// A secret that everybody can read.
+    SECRET_IN_CONFIG = "secret-in-config";
     /// `version` is not 2, 2.0 or 2.1.
     BAD_VERSION = "bad-version";
     /// A key that needs `version: 2.1`.
@@ -81,6 +83,12 @@ codes! {
     RECURSIVE_COMMAND = "recursive-command";
     /// An executor that is not there.
     UNKNOWN_EXECUTOR = "unknown-executor";
+    /// A text that names no orb.
+    BAD_ORB = "bad-orb";
+    /// An orb that nobody has given.
+    ORB_NOT_AT_HAND = "orb-not-at-hand";
+    /// An alias that is not in `orbs`.
+    UNKNOWN_ORB = "unknown-orb";
     /// A job that does not say in what it runs.
     NO_EXECUTOR = "no-executor";
     /// A job that is not there.

@@ -13,7 +13,10 @@ use serde::ser::SerializeStruct;
 pub(crate) use sink::{Draft, Sink, error, warning};
 pub(crate) use suggest::{did_you_mean, list};
 
+use indexmap::IndexMap;
+
 use crate::SourceFile;
+use crate::sources::Sources;
 
 /// How bad a diagnostic is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -28,6 +31,8 @@ pub enum Severity {
 /// A place in the source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Location {
+    /// 0 for the config itself; see [`Diagnostics::file`] for others.
+    pub file: usize,
     /// The first byte.
     pub start: usize,
     /// The byte after the last one. Never before `start`, and on the same line.
@@ -86,12 +91,33 @@ pub struct Diagnostics {
     list: Vec<Diagnostic>,
     #[serde(skip)]
     more: bool,
+    /// The files besides the config that are spoken of: orbs.
+    #[serde(skip)]
+    others: IndexMap<usize, SourceFile>,
 }
 
 impl Diagnostics {
-    pub(crate) fn new(mut list: Vec<Diagnostic>, more: bool) -> Self {
+    pub(crate) fn new(mut list: Vec<Diagnostic>, more: bool, sources: &Sources<'_>) -> Self {
         list.sort_by_key(|one| (one.location, one.severity));
-        Self { list, more }
+        let labels =
+            |one: &Diagnostic| one.labels.iter().map(|label| label.location.file).collect();
+        let files = list.iter().flat_map(|one| {
+            let labels: Vec<_> = labels(one);
+            labels.into_iter().chain([one.location.file])
+        });
+        let files = files.filter(|file| *file > 0);
+        let others = files
+            .filter_map(|index| {
+                let file = sources.file(index)?;
+                Some((index, SourceFile::new(file.name, file.text)))
+            })
+            .collect();
+        Self { list, more, others }
+    }
+
+    /// The file that a [`Location`] is in, if it is not the config: an orb.
+    pub fn file(&self, location: &Location) -> Option<&SourceFile> {
+        self.others.get(&location.file)
     }
 
     /// Whether [`Limits::diagnostics`](crate::Limits::diagnostics) was reached: there may be more.
@@ -120,7 +146,7 @@ impl Diagnostics {
     /// `source` must be what was compiled; with another text the places are off, but it never
     /// panics.
     pub fn render(&self, source: &SourceFile, color: bool) -> String {
-        let mut text = render::render(&self.list, source, color);
+        let mut text = render::render(self, source, color);
         if self.more {
             text += "there may be more; fix these first\n";
         }
@@ -143,6 +169,9 @@ impl fmt::Display for Diagnostics {
         for (index, one) in self.list.iter().enumerate() {
             if index > 0 {
                 f.write_str("\n")?;
+            }
+            if let Some(file) = self.file(&one.location) {
+                write!(f, "{}:", file.name)?;
             }
             write!(
                 f,

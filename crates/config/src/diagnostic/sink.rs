@@ -3,7 +3,8 @@
 use std::cell::RefCell;
 use std::collections::HashSet;
 
-use super::{Diagnostic, Diagnostics, Label, Location, Severity};
+use super::{Diagnostic, Diagnostics, Label, Severity};
+use crate::sources::Sources;
 use crate::yaml::Span;
 
 /// A diagnostic that is being written.
@@ -59,8 +60,7 @@ impl Draft {
 /// Where diagnostics go. Definitions are read several times, once as they stand and once for each
 /// use; what was said once is not said again.
 pub(crate) struct Sink<'a> {
-    text: &'a str,
-    line_starts: Vec<usize>,
+    sources: &'a Sources<'a>,
     limit: usize,
     state: RefCell<State>,
 }
@@ -77,14 +77,9 @@ struct State {
 }
 
 impl<'a> Sink<'a> {
-    pub(crate) fn new(text: &'a str, limit: usize) -> Self {
-        let newlines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
-        let line_starts = std::iter::once(0)
-            .chain(newlines.map(|(at, _)| at + 1))
-            .collect();
+    pub(crate) fn new(sources: &'a Sources<'a>, limit: usize) -> Self {
         Self {
-            text,
-            line_starts,
+            sources,
             limit,
             state: RefCell::default(),
         }
@@ -122,10 +117,10 @@ impl<'a> Sink<'a> {
             severity: draft.severity,
             code: draft.code,
             message: draft.message,
-            location: self.locate(draft.span),
+            location: self.sources.locate(draft.span),
             labels: labels
                 .map(|(span, text)| Label {
-                    location: self.locate(span),
+                    location: self.sources.locate(span),
                     text,
                 })
                 .collect(),
@@ -146,31 +141,6 @@ impl<'a> Sink<'a> {
     pub(crate) fn finish(self) -> Diagnostics {
         let more = self.is_full() || self.state.borrow().more;
         let list = self.state.into_inner().list;
-        Diagnostics::new(list, more)
+        Diagnostics::new(list, more, self.sources)
     }
-
-    /// Line and column of a span, cut to its first line.
-    fn locate(&self, span: Span) -> Location {
-        let start = floor_boundary(self.text, span.start as usize);
-        let line = self.line_starts.partition_point(|at| *at <= start).max(1);
-        let line_start = self.line_starts[line - 1];
-        let rest = &self.text[start..];
-        let line_end = start + rest.find(['\n', '\r']).unwrap_or(rest.len());
-        let end = floor_boundary(self.text, span.end as usize).clamp(start, line_end);
-        let column = self.text[line_start..start].chars().count() + 1;
-        Location {
-            start,
-            end,
-            line,
-            column,
-        }
-    }
-}
-
-/// The last character boundary that is not after `at`.
-fn floor_boundary(text: &str, at: usize) -> usize {
-    (0..=at.min(text.len()))
-        .rev()
-        .find(|at| text.is_char_boundary(*at))
-        .unwrap_or(0)
 }

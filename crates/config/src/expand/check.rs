@@ -2,44 +2,56 @@
 
 use std::rc::Rc;
 
+use indexmap::IndexMap;
+
 use super::bind::bind;
 use super::substitute::{Scope, Values, substitute};
 use super::{executor, graph, logic};
 use crate::context::Context;
 use crate::diagnostic::{code, error};
-use crate::syntax::{Config, Definition, Reader, Step, Type};
+use crate::syntax::{Call, Command, Definition, Packages, Reader, Step, Type};
 use crate::yaml::{Mapping, Node, Span, Value};
 
-/// Reports what is wrong with definitions whatever their parameters will be. False if commands
+/// Reports what is wrong with definitions whatever their parameters will be. Orbs from elsewhere
+/// are taken as they are: what is wrong with them counts only where it is used. False if commands
 /// call each other in a circle, so that they must not be expanded.
-pub(super) fn check(cx: &Context<'_>, config: &Config) -> bool {
+pub(super) fn check(cx: &Context<'_>, packages: &Packages) -> bool {
     let checker = Checker {
         reader: Reader { cx, lenient: true },
-        config,
+        packages,
     };
-    for (name, job) in &config.jobs {
-        checker.job(name, job);
-    }
-    for (name, executor) in &config.executors {
-        checker.references(executor);
-        if let Some(body) = executor.body.as_mapping() {
-            let _ = checker.reader.job(name, body);
+    let own = || packages.iter().filter(|(_, package)| package.own);
+    for (_, package) in own() {
+        for (name, job) in &package.jobs {
+            checker.job(name, job);
+        }
+        for (name, executor) in &package.executors {
+            checker.references(executor);
+            if let Some(body) = executor.body.as_mapping() {
+                let _ = checker.reader.job(name, body);
+            }
         }
     }
-    let calls: Vec<_> = config
-        .commands
-        .iter()
-        .map(|it| checker.command(it.0, it.1))
-        .collect();
-    checker.circles(&calls)
+    let commands = own().flat_map(|(home, package)| {
+        let commands = package.commands.iter();
+        commands.map(move |(name, definition)| {
+            let name = name.clone();
+            (Command { home, name }, definition)
+        })
+    });
+    let calls = commands.map(|(command, definition)| {
+        let calls = checker.command(&command, definition);
+        (command, calls)
+    });
+    checker.circles(&calls.collect())
 }
 
-/// A call of a command: which one, and where.
-type Call = (usize, Span);
+/// The calls that commands make: of which commands, and where.
+type Calls = IndexMap<Command, Vec<(Command, Span)>>;
 
 struct Checker<'a> {
     reader: Reader<'a>,
-    config: &'a Config,
+    packages: &'a Packages,
 }
 
 impl Checker<'_> {
@@ -53,7 +65,7 @@ impl Checker<'_> {
             && !self.reader.unknown(node)
             && let Some(reference) = executor::reference(self.reader, node)
             && !reference.name.contains("<<")
-            && let Some(found) = executor::lookup(self.reader, &self.config.executors, &reference)
+            && let Some(found) = executor::lookup(self.reader, self.packages, &reference)
         {
             let what = format!("executor `{}`", reference.name);
             let span = reference.span;
@@ -77,16 +89,13 @@ impl Checker<'_> {
     }
 
     /// Checks a command and lists the commands that it calls.
-    fn command(&self, name: &Rc<str>, command: &Definition) -> Vec<Call> {
-        self.references(command);
+    fn command(&self, command: &Command, definition: &Definition) -> Vec<(Command, Span)> {
+        self.references(definition);
         let mut calls = vec![];
-        match command
-            .body
-            .as_mapping()
-            .and_then(|body| body.present("steps"))
-        {
-            Some(steps) => self.steps(steps, &mut calls, Some(name)),
-            None => self.no_steps("command", name, command.name_span),
+        let body = definition.body.as_mapping();
+        match body.and_then(|body| body.present("steps")) {
+            Some(steps) => self.steps(steps, &mut calls, Some(command)),
+            None => self.no_steps("command", &command.name, definition.name_span),
         }
         calls
     }
@@ -113,7 +122,7 @@ impl Checker<'_> {
         );
     }
 
-    fn steps(&self, node: &Node, calls: &mut Vec<Call>, within: Option<&str>) {
+    fn steps(&self, node: &Node, calls: &mut Vec<(Command, Span)>, within: Option<&Command>) {
         if self.reader.unknown(node) {
             return;
         }
@@ -121,8 +130,8 @@ impl Checker<'_> {
             return;
         };
         for item in items.iter() {
-            let shadowing = |name: &str| within == Some(name);
-            match self.reader.step(item, &self.config.commands, shadowing) {
+            let shadowing = |command: &Command| within == Some(command);
+            match self.reader.step(item, self.packages, shadowing) {
                 Some(Step::Conditional {
                     condition, steps, ..
                 }) => {
@@ -130,43 +139,34 @@ impl Checker<'_> {
                     self.steps(&steps, calls, within);
                 }
                 Some(Step::Steps(steps)) => self.steps(&steps, calls, within),
-                Some(Step::Command {
-                    name,
-                    span,
-                    arguments,
-                }) => {
-                    self.call(&name, span, arguments.as_ref(), calls, within);
-                }
-                Some(Step::Run(_) | Step::Checkout(_)) | None => {}
+                Some(Step::Command(call)) => self.call(call, calls, within),
+                Some(Step::BuiltIn(_)) | None => {}
             }
         }
     }
 
-    fn call(
-        &self,
-        name: &str,
-        span: Span,
-        arguments: Option<&Node>,
-        calls: &mut Vec<Call>,
-        within: Option<&str>,
-    ) {
-        let Some((index, _, command)) = self.config.commands.get_full(name) else {
-            return;
-        };
-        calls.push((index, span));
+    fn call(&self, call: Call<'_>, calls: &mut Vec<(Command, Span)>, within: Option<&Command>) {
+        let Call {
+            command,
+            definition,
+            span,
+            arguments,
+        } = call;
         let empty = Rc::<Mapping>::default();
-        let arguments = match arguments {
+        let name = &command.name;
+        let arguments = match &arguments {
             Some(node) => self
                 .reader
                 .mapping(node, &format!("what `{name}` is given")),
             None => Some(&empty),
         };
-        let Some(arguments) = arguments else { return };
         let what = format!("command `{name}`");
-        bind(self.reader, &what, &command.parameters, arguments, span);
+        calls.push((command, span));
+        let Some(arguments) = arguments else { return };
+        bind(self.reader, &what, &definition.parameters, arguments, span);
         // Lists that are handed over hold steps.
         for (name, argument) in &arguments.entries {
-            let declared = command.parameters.get(name).and_then(Option::as_ref);
+            let declared = definition.parameters.get(name).and_then(Option::as_ref);
             if declared.is_some_and(|declared| declared.kind == Type::Steps)
                 && matches!(argument.value.value, Value::Sequence(_))
             {
@@ -175,22 +175,23 @@ impl Checker<'_> {
         }
     }
 
-    fn circles(&self, calls: &[Vec<Call>]) -> bool {
-        let edges: Vec<Vec<usize>> = calls
-            .iter()
-            .map(|calls| calls.iter().map(|(to, _)| *to).collect())
-            .collect();
+    fn circles(&self, calls: &Calls) -> bool {
+        let calls_of = calls;
+        let edges = calls.values().map(|calls| {
+            let called = calls.iter();
+            called
+                .filter_map(|(command, _)| calls_of.get_index_of(command))
+                .collect()
+        });
+        let edges: Vec<Vec<usize>> = edges.collect();
         let Some(circle) = graph::find_cycle(&edges) else {
             return true;
         };
-        let name = |at: usize| {
-            self.config
-                .commands
-                .get_index(at)
-                .map_or("", |(name, _)| &**name)
-        };
-        let shown: Vec<_> = circle.iter().map(|at| format!("`{}`", name(*at))).collect();
-        let place = calls[circle[0]].iter().find(|(to, _)| *to == circle[1]);
+        let command = |at: usize| &calls[circle[at]];
+        let names = circle.iter().filter_map(|at| calls.get_index(*at));
+        let shown: Vec<_> = names
+            .map(|(command, _)| format!("`{}`", command.name))
+            .collect();
         let message = if shown.len() == 2 {
             format!("command {} calls itself", shown[0])
         } else {
@@ -199,6 +200,8 @@ impl Checker<'_> {
                 shown.join(" -> ")
             )
         };
+        let next = calls.get_index(circle[1]).map(|(command, _)| command);
+        let place = command(0).iter().find(|(to, _)| Some(to) == next);
         let span = place.map(|(_, span)| *span).unwrap_or_default();
         let help = "remove one of these calls";
         self.reader

@@ -2,21 +2,17 @@
 
 use std::rc::Rc;
 
-use indexmap::IndexMap;
-
 use super::Expander;
 use super::bind::bind;
 use super::substitute::{Scope, substitute};
-use crate::diagnostic::{code, error};
-use crate::syntax::{Definition, Reader};
-use crate::yaml::{Mapping, Node, Span, Value};
-
-/// Keys that say in what a job runs. A job with one of its own takes none from its executor.
-pub(super) const KINDS: &[&str] = &["docker", "machine", "macos"];
+use crate::diagnostic::code;
+use crate::syntax::{Definition, KINDS, Kind, Packages, Reader};
+use crate::yaml::{Home, Mapping, Node, Span, Value};
 
 /// An executor as a job names it.
 pub(super) struct Reference {
     pub(super) name: Rc<str>,
+    pub(super) home: Home,
     pub(super) span: Span,
     pub(super) arguments: Mapping,
 }
@@ -27,6 +23,7 @@ pub(super) fn reference(reader: Reader<'_>, node: &Node) -> Option<Reference> {
         let name = reader.name(node, "`executor`")?.into();
         return Some(Reference {
             name,
+            home: node.home,
             span: node.span,
             arguments: Mapping::default(),
         });
@@ -36,44 +33,35 @@ pub(super) fn reference(reader: Reader<'_>, node: &Node) -> Option<Reference> {
     arguments.entries.shift_remove("name");
     Some(Reference {
         name: reader.name(name, "`name`")?.into(),
+        home: name.home,
         span: name.span,
         arguments,
     })
 }
 
-/// The executor of that name.
-pub(super) fn lookup<'c>(
+/// The executor of that name, where the name stands.
+pub(super) fn lookup<'p>(
     reader: Reader<'_>,
-    executors: &'c IndexMap<Rc<str>, Definition>,
+    packages: &'p Packages,
     reference: &Reference,
-) -> Option<&'c Definition> {
-    let Reference { name, span, .. } = reference;
-    let found = executors.get(name);
-    if found.is_none() && name.contains('/') {
-        reader.not_supported(*span, &format!("`{name}`: an executor of an orb"));
-    } else if found.is_none() {
-        let names = || executors.keys().map(|name| &**name);
-        let help = reader
-            .cx
-            .hint(name, names(), |all| match executors.is_empty() {
-                true => "add it under `executors` at the top level".to_owned(),
-                false => format!("there is {all}"),
-            });
-        let message = format!("there is no executor `{name}`");
-        reader.report(error(code::UNKNOWN_EXECUTOR, *span, message).maybe_help(help));
-    }
-    found
+) -> Option<&'p Definition> {
+    let Reference {
+        name, home, span, ..
+    } = reference;
+    let kind = (Kind::Executor, code::UNKNOWN_EXECUTOR);
+    packages.require(reader, kind, *home, name, *span)
 }
 
 impl Expander<'_> {
     /// The keys of a job's executor, expanded.
     fn executor(&self, node: &Node) -> Option<Rc<Mapping>> {
         let reference = reference(self.reader, node)?;
-        let definition = lookup(self.reader, &self.config.executors, &reference)?;
+        let definition = lookup(self.reader, self.packages, &reference)?;
         let Reference {
             name,
             span,
             arguments,
+            ..
         } = reference;
         let what = format!("executor `{name}`");
         let values = bind(self.reader, &what, &definition.parameters, &arguments, span);

@@ -4,10 +4,9 @@ use outrider_model::plan::{BuildPlan, JobKind, JobPlan, JobSpec, Requirement};
 
 use super::Expander;
 use super::bind::bind;
-use super::executor::KINDS;
 use super::substitute::{Scope, substitute};
 use crate::diagnostic::{code, error};
-use crate::syntax::{Definition, Invocation};
+use crate::syntax::{Definition, Invocation, KINDS};
 use crate::yaml::{Mapping, Span};
 
 impl Expander<'_> {
@@ -67,7 +66,7 @@ impl Expander<'_> {
                     steps,
                     resource_class: job.resource_class,
                     retry_when_lost: false,
-                    cache_retention_days: None,
+                    cache_retention_days: job.cache_retention_days,
                 },
             })),
         })

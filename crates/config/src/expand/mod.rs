@@ -19,14 +19,14 @@ use outrider_model::plan::{Plan, WorkflowPlan};
 
 use crate::context::Context;
 use crate::diagnostic::{code, error, list};
-use crate::syntax::{Config, Reader, Version, Workflow};
+use crate::syntax::{Packages, Reader, Version, Workflow};
 use crate::yaml::{Document, Span};
 use substitute::{Scope, Values, substitute};
 
 /// Expands definitions. Everything it reads is resolved.
 pub(crate) struct Expander<'a> {
     reader: Reader<'a>,
-    config: &'a Config,
+    packages: &'a Packages,
 }
 
 /// The plan of a document. What is wrong is reported; the plan counts only if nothing was.
@@ -37,7 +37,7 @@ pub(crate) fn plan(cx: &Context<'_>, document: &Document) -> Option<Plan> {
     cx.templates.set(version == Version::V2_1);
     reader.check_top(document, root, version);
     let root = pipeline::resolve(reader, root);
-    let config = reader.config(&root);
+    let packages = reader.packages(&root);
     // Where no element is used, `<< parameters.x >>` has no meaning.
     let workflows_node = root
         .present("workflows")
@@ -45,24 +45,32 @@ pub(crate) fn plan(cx: &Context<'_>, document: &Document) -> Option<Plan> {
     let whole = root.key_span("workflows").unwrap_or_default();
     let workflows = match &workflows_node {
         Some(node) => reader.workflows(node, whole),
-        None => implicit_workflow(reader, &config),
+        None => implicit_workflow(reader, &packages),
     };
-    let sound = check::check(cx, &config);
+    let sound = check::check(cx, &packages);
     if !sound {
         return None;
     }
     Expander {
         reader,
-        config: &config,
+        packages: &packages,
     }
     .plan(&workflows, whole)
+}
+
+/// Reads a config as far as its orbs; those that are not at hand are noted.
+pub(crate) fn orbs(cx: &Context<'_>, document: &Document) {
+    let reader = Reader { cx, lenient: true };
+    if let Some(root) = document.root.as_mapping() {
+        reader.packages(&pipeline::resolve(reader, root));
+    }
 }
 
 /// The name of the workflow of a config that has none, as in CircleCI.
 const IMPLICIT: &str = "workflow";
 
 /// Without workflows, a job called `build` runs on its own.
-fn implicit_workflow(reader: Reader<'_>, config: &Config) -> IndexMap<Rc<str>, Workflow> {
+fn implicit_workflow(reader: Reader<'_>, packages: &Packages) -> IndexMap<Rc<str>, Workflow> {
     let options = reader.cx.options;
     if let Some(only) = options
         .only_workflow
@@ -74,17 +82,18 @@ fn implicit_workflow(reader: Reader<'_>, config: &Config) -> IndexMap<Rc<str>, W
         reader.report(error(code::UNKNOWN_WORKFLOW, Span::default(), message).help(help));
         return IndexMap::new();
     }
-    if let Some(build) = config.jobs.get("build") {
+    let jobs = &packages.main().jobs;
+    if let Some(build) = jobs.get("build") {
         return [(
             "workflow".into(),
             Workflow::of_one("build", build.name_span),
         )]
         .into();
     }
-    let help = if config.jobs.is_empty() {
+    let help = if jobs.is_empty() {
         "add `jobs` with a job called `build`, or `jobs` and `workflows`".to_owned()
     } else {
-        let names = list(config.jobs.keys().map(|name| &**name));
+        let names = list(jobs.keys().map(|name| &**name));
         format!("add `workflows`, or call one of the jobs `build`; there is {names}")
     };
     let message = "the config has neither `workflows` nor a job called `build`";

@@ -4,7 +4,7 @@ use super::substitute::{Scope, Values, substitute};
 use crate::ParameterValue;
 use crate::diagnostic::{code, error};
 use crate::syntax::{Declarations, Declares, Reader};
-use crate::yaml::{Entry, Mapping, Node, Span};
+use crate::yaml::{Entry, Mapping, Node, Span, Value};
 
 /// The config with all `<< pipeline.… >>` resolved.
 pub(super) fn resolve(reader: Reader<'_>, root: &Mapping) -> Mapping {
@@ -13,6 +13,8 @@ pub(super) fn resolve(reader: Reader<'_>, root: &Mapping) -> Mapping {
     let values = values(reader, &declared, at);
     let resolve = |key: &str, entry: &Entry| match key {
         "parameters" => entry.value.clone(),
+        // What is in an inline orb does not see the pipeline.
+        "orbs" => orbs(reader, &entry.value, &values),
         _ => substitute(reader.cx, &entry.value, Scope::Pipeline(&values)),
     };
     let entries = root.entries.iter().map(|(key, entry)| {
@@ -27,6 +29,22 @@ pub(super) fn resolve(reader: Reader<'_>, root: &Mapping) -> Mapping {
     Mapping {
         entries: entries.collect(),
     }
+}
+
+/// The names of orbs, resolved.
+fn orbs(reader: Reader<'_>, node: &Node, values: &Values) -> Node {
+    let Some(mapping) = node.as_mapping() else {
+        return node.clone();
+    };
+    let entries = mapping.entries.iter().map(|(alias, entry)| {
+        let value = match &entry.value.value {
+            Value::Scalar(_) => substitute(reader.cx, &entry.value, Scope::Pipeline(values)),
+            _ => entry.value.clone(),
+        };
+        (alias.clone(), Entry { value, ..*entry })
+    });
+    let entries = entries.collect();
+    Node::mapping(node.span, Mapping { entries })
 }
 
 fn values(reader: Reader<'_>, declared: &Declarations, at: Span) -> Values {

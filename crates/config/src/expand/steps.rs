@@ -9,8 +9,8 @@ use super::bind::bind;
 use super::logic;
 use super::substitute::{Scope, substitute};
 use crate::diagnostic::{code, error};
-use crate::syntax::Step;
-use crate::yaml::{Mapping, Node, Span};
+use crate::syntax::{Call, Command, Step};
+use crate::yaml::{Mapping, Node};
 
 /// What a step costs besides its texts.
 const COST: usize = 256;
@@ -21,7 +21,7 @@ impl Expander<'_> {
         self.list(node, &mut vec![], 0, plan);
     }
 
-    fn list(&self, node: &Node, within: &mut Vec<Rc<str>>, depth: usize, plan: &mut Vec<Planned>) {
+    fn list(&self, node: &Node, within: &mut Vec<Command>, depth: usize, plan: &mut Vec<Planned>) {
         let cx = self.reader.cx;
         if depth > cx.options.limits.step_depth {
             let message = format!(
@@ -41,17 +41,22 @@ impl Expander<'_> {
                 return;
             }
             // A command may shadow a built-in step and call it.
-            let shadowing = |name: &str| within.iter().any(|it| **it == *name);
-            if let Some(step) = self.reader.step(item, &self.config.commands, shadowing) {
+            let shadowing = |command: &Command| within.contains(command);
+            if let Some(step) = self.reader.step(item, self.packages, shadowing) {
                 self.step(step, within, depth, plan);
             }
         }
     }
 
-    fn step(&self, step: Step, within: &mut Vec<Rc<str>>, depth: usize, plan: &mut Vec<Planned>) {
+    fn step(
+        &self,
+        step: Step<'_>,
+        within: &mut Vec<Command>,
+        depth: usize,
+        plan: &mut Vec<Planned>,
+    ) {
         match step {
-            Step::Run(run) => plan.push(Planned::Run(run)),
-            Step::Checkout(checkout) => plan.push(Planned::Checkout(checkout)),
+            Step::BuiltIn(step) => plan.push(step),
             Step::Conditional {
                 negated,
                 condition,
@@ -62,16 +67,11 @@ impl Expander<'_> {
                 }
             }
             Step::Steps(steps) => self.list(&steps, within, depth + 1, plan),
-            Step::Command {
-                name,
-                span,
-                arguments,
-            } => {
-                if let Some(body) = self.command(&name, span, arguments.as_ref()) {
-                    within.push(name);
-                    self.reader
-                        .cx
-                        .used_at(span, || self.list(&body, within, depth + 1, plan));
+            Step::Command(call) => {
+                if let Some(body) = self.command(&call) {
+                    within.push(call.command);
+                    let cx = self.reader.cx;
+                    cx.used_at(call.span, || self.list(&body, within, depth + 1, plan));
                     within.pop();
                 }
             }
@@ -79,19 +79,22 @@ impl Expander<'_> {
     }
 
     /// The steps of a command, with its parameters in place.
-    fn command(&self, name: &str, span: Span, arguments: Option<&Node>) -> Option<Node> {
-        let definition = self.config.commands.get(name)?;
+    fn command(&self, call: &Call<'_>) -> Option<Node> {
+        let name = &call.command.name;
         let what = format!("command `{name}`");
         let empty = Rc::<Mapping>::default();
-        let arguments = match arguments {
+        let arguments = match &call.arguments {
             Some(node) => self
                 .reader
                 .mapping(node, &format!("what `{name}` is given"))?,
             None => &empty,
         };
-        let values = bind(self.reader, &what, &definition.parameters, arguments, span);
+        let Call {
+            definition, span, ..
+        } = call;
+        let values = bind(self.reader, &what, &definition.parameters, arguments, *span);
         let steps = definition.body.as_mapping()?.present("steps")?;
         let cx = self.reader.cx;
-        Some(cx.used_at(span, || substitute(cx, steps, Scope::Parameters(&values))))
+        Some(cx.used_at(*span, || substitute(cx, steps, Scope::Parameters(&values))))
     }
 }

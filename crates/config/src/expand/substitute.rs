@@ -45,9 +45,11 @@ pub(crate) fn substitute(cx: &Context<'_>, node: &Node, scope: Scope<'_>) -> Nod
                 .iter()
                 .map(|item| substitute(cx, item, scope))
                 .collect();
-            Node::sequence(node.span, items)
+            Node::sequence(node.span, items).at_home(node.home)
         }
-        Value::Mapping(mapping) => Node::mapping(node.span, entries(cx, mapping, scope)),
+        Value::Mapping(mapping) => {
+            Node::mapping(node.span, entries(cx, mapping, scope)).at_home(node.home)
+        }
     };
     // Steps that are passed through commands nest deeper than what was written.
     if result.height > 4 * cx.options.limits.depth {
@@ -109,7 +111,7 @@ fn scalar_text(cx: &Context<'_>, node: &Node, text: &str, quoted: bool, scope: S
     if let Value::Scalar(scalar) = &mut joined.value {
         scalar.quoted = quoted || text.contains(">>");
     }
-    joined
+    joined.at_home(node.home)
 }
 
 /// A text with its references replaced by the texts of their values.
@@ -254,6 +256,12 @@ fn report_unknown(cx: &Context<'_>, span: Span, root: &str, inside: &str, is_nam
     if root == "matrix" {
         let message = "`<< matrix.… >>` is not supported yet";
         cx.report(error(code::NOT_SUPPORTED, span, message).help("write the jobs out one by one"));
+    } else if root == "pipeline" {
+        let message = format!("`{inside}` is not visible in an orb");
+        cx.report(
+            error(code::UNKNOWN_REFERENCE, span, message)
+                .help("declare a parameter, and hand the value over where the orb is used"),
+        );
     } else if !is_name {
         report_expression(cx, span);
     } else {

@@ -7,7 +7,8 @@ use outrider_model::plan::{Requirement, WorkflowPlan};
 
 use super::{Expander, graph, logic};
 use crate::diagnostic::{code, error, list};
-use crate::syntax::{Invocation, Requires, Workflow};
+use crate::syntax::{Definition, Invocation, Kind, Requires, Workflow};
+use crate::yaml::Home;
 
 impl Expander<'_> {
     /// The plan of a workflow; none if its condition is false.
@@ -32,11 +33,8 @@ impl Expander<'_> {
         let jobs = workflow.jobs.iter().zip(&names).zip(requirements);
         let jobs: Vec<_> = jobs
             .filter_map(|((invocation, job), requires)| {
-                let definition = self.config.jobs.get(&invocation.job);
-                if definition.is_none() {
-                    self.report_unknown_job(invocation);
-                }
-                self.job(job, requires, invocation, definition?)
+                let definition = self.definition(invocation)?;
+                self.job(job, requires, invocation, definition)
             })
             .collect();
         (when && unless).then(|| WorkflowPlan {
@@ -132,29 +130,15 @@ impl Expander<'_> {
         self.reader.report(draft);
     }
 
-    fn report_unknown_job(&self, invocation: &Invocation) {
+    /// The job that an invocation names.
+    fn definition(&self, invocation: &Invocation) -> Option<&Definition> {
         let Invocation { job, job_span, .. } = invocation;
         if invocation.refused {
-            return;
+            return self.packages.main().jobs.get(job);
         }
-        if job.contains('/') {
-            self.reader
-                .not_supported(*job_span, &format!("`{job}`: a job of an orb"));
-            return;
-        }
-        let names = || self.config.jobs.keys().map(|name| &**name);
-        let help = self
-            .reader
-            .cx
-            .hint(job, names(), |all| format!("there is {all}"));
-        self.reader.report(
-            error(
-                code::UNKNOWN_JOB,
-                *job_span,
-                format!("there is no job `{job}`"),
-            )
-            .maybe_help(help),
-        );
+        let kind = (Kind::Job, code::UNKNOWN_JOB);
+        self.packages
+            .require(self.reader, kind, Home::default(), job, *job_span)
     }
 }
 

@@ -1,29 +1,9 @@
 //! The top level of a config.
 
-use std::rc::Rc;
-
-use indexmap::IndexMap;
-
-use super::keys::{COMMAND, EXECUTOR, JOB, Place, TOP};
-use super::parameter::Declares;
-use super::{Declarations, Reader};
+use super::Reader;
+use super::keys::TOP;
 use crate::diagnostic::{code, did_you_mean, error};
-use crate::yaml::{Document, Mapping, Node, Span};
-
-/// The definitions of a config, by name.
-pub(crate) struct Config {
-    pub(crate) jobs: IndexMap<Rc<str>, Definition>,
-    pub(crate) commands: IndexMap<Rc<str>, Definition>,
-    pub(crate) executors: IndexMap<Rc<str>, Definition>,
-}
-
-/// Something with parameters and a body.
-pub(crate) struct Definition {
-    pub(crate) name_span: Span,
-    pub(crate) parameters: Declarations,
-    /// The mapping without `parameters`, still with its templates.
-    pub(crate) body: Node,
-}
+use crate::yaml::{Document, Mapping, Span};
 
 /// How a config says which language it is written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,51 +81,5 @@ impl Reader<'_> {
         {
             self.not_supported(setup.span, "`setup: true`");
         }
-    }
-
-    /// The definitions. Pipeline parameters have been substituted before.
-    pub(crate) fn config(self, root: &Mapping) -> Config {
-        let jobs = self.definitions(root, "jobs", &JOB, Declares::Job);
-        let commands = self.definitions(root, "commands", &COMMAND, Declares::Command);
-        let executors = self.definitions(root, "executors", &EXECUTOR, Declares::Executor);
-        Config {
-            jobs,
-            commands,
-            executors,
-        }
-    }
-
-    fn definitions(
-        self,
-        root: &Mapping,
-        key: &str,
-        place: &Place,
-        by: Declares,
-    ) -> IndexMap<Rc<str>, Definition> {
-        let mut definitions = IndexMap::new();
-        let Some(all) = root
-            .present(key)
-            .and_then(|node| self.mapping(node, &format!("`{key}`")))
-        else {
-            return definitions;
-        };
-        for (name, entry) in &all.entries {
-            let what = format!("`{name}` in `{key}`");
-            let Some(body) = self.mapping(&entry.value, &what) else {
-                continue;
-            };
-            self.check_keys(body, place);
-            let parameters = self.declarations(body.present("parameters"), by);
-            let mut body = Mapping::clone(body);
-            body.entries.shift_remove("parameters");
-            let body = Node::mapping(entry.value.span, body);
-            let definition = Definition {
-                name_span: entry.key_span,
-                parameters,
-                body,
-            };
-            definitions.insert(name.clone(), definition);
-        }
-        definitions
     }
 }

@@ -3,7 +3,7 @@
 use outrider_model::plan::{DockerImage, EnvironmentKind};
 
 use super::Reader;
-use super::keys::{DOCKER_IMAGE, MACHINE};
+use super::keys::{DOCKER_IMAGE, MACHINE, MACOS};
 use crate::diagnostic::{code, error};
 use crate::yaml::{Node, Value};
 
@@ -96,6 +96,7 @@ impl Reader<'_> {
         };
         let (entrypoint, command) = (words("entrypoint"), words("command"));
         let (name, user) = (text("name"), text("user"));
+        let auth = self.registry_auth(mapping);
         let environment = mapping
             .get("environment")
             .map(|node| self.environment(node));
@@ -119,8 +120,17 @@ impl Reader<'_> {
             command,
             user,
             environment,
-            auth: None,
+            auth,
         })
+    }
+
+    /// `macos`: the version of Xcode.
+    pub(crate) fn macos(self, node: &Node) -> Option<EnvironmentKind> {
+        let mapping = self.mapping(node, "`macos`")?;
+        self.check_keys(mapping, &MACOS);
+        let xcode = self.required(mapping.present("xcode"), "xcode", node.span)?;
+        let xcode = self.name(xcode, "`xcode`")?;
+        Some(EnvironmentKind::Macos { xcode })
     }
 
     /// A command line as a list of words, or as one text that is split at spaces outside quotes.

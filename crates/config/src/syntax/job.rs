@@ -5,6 +5,7 @@ use outrider_model::ClassName;
 use outrider_model::plan::EnvironmentKind;
 
 use super::Reader;
+use super::keys::RETENTION;
 use crate::diagnostic::{code, error};
 use crate::yaml::{Mapping, Node, Span};
 
@@ -18,8 +19,12 @@ pub(crate) struct Job {
     pub(crate) class: ClassName,
     /// As written.
     pub(crate) resource_class: Option<String>,
+    pub(crate) cache_retention_days: Option<u32>,
     pub(crate) steps: Option<Node>,
 }
+
+/// Keys that say in what a job runs. A job with one of its own takes none from its executor.
+pub(crate) const KINDS: &[&str] = &["docker", "machine", "macos"];
 
 const WORKING_DIRECTORY: &str = "~/project";
 
@@ -31,14 +36,8 @@ impl Reader<'_> {
         }
         let machine = body.present("machine").and_then(|node| self.machine(node));
         let docker = body.present("docker").and_then(|node| self.docker(node));
-        if let Some((machine, docker)) = body.key_span("machine").zip(body.key_span("docker")) {
-            let message = format!("`{name}` has both `machine` and `docker`");
-            self.report(
-                error(code::CONFLICTING_KEYS, docker.max(machine), message)
-                    .label(docker.min(machine), "the other one")
-                    .help("keep the one that the job should run in"),
-            );
-        }
+        let macos = body.present("macos").and_then(|node| self.macos(node));
+        self.check_one_kind(name, body);
         let within = machine.as_ref();
         let class = body
             .present("resource_class")
@@ -50,7 +49,9 @@ impl Reader<'_> {
         let directory = body.present("working_directory");
         let image = within.map(|machine| machine.image.clone());
         Job {
-            environment_kind: docker.or(image.map(|image| EnvironmentKind::Machine { image })),
+            environment_kind: docker
+                .or(macos)
+                .or(image.map(|image| EnvironmentKind::Machine { image })),
             shell: shell.and_then(|node| self.name(node, "`shell`")),
             working_directory: directory
                 .and_then(|node| self.name(node, "`working_directory`"))
@@ -62,8 +63,44 @@ impl Reader<'_> {
             parallelism: self.parallelism(body.present("parallelism")),
             class,
             resource_class,
+            cache_retention_days: body.present("retention").and_then(|it| self.retention(it)),
             steps: body.present("steps").cloned(),
         }
+    }
+
+    fn check_one_kind(self, name: &str, body: &Mapping) {
+        let written = |key| {
+            body.present(key)
+                .and(body.key_span(key))
+                .map(|at| (key, at))
+        };
+        let mut kinds: Vec<_> = KINDS.iter().copied().filter_map(written).collect();
+        kinds.sort_by_key(|(_, at)| *at);
+        if let [(first, at), (second, other), ..] = kinds[..] {
+            let message = format!("`{name}` has both `{first}` and `{second}`");
+            self.report(
+                error(code::CONFLICTING_KEYS, other, message)
+                    .label(at, "the other one")
+                    .help("keep the one that the job should run in"),
+            );
+        }
+    }
+
+    /// `retention`: how many days caches are kept.
+    fn retention(self, node: &Node) -> Option<u32> {
+        const LONGEST: u32 = 30;
+        let mapping = self.mapping(node, "`retention`")?;
+        self.check_keys(mapping, &RETENTION);
+        let caches = mapping.present("caches")?;
+        let text = self.name(caches, "`caches`")?;
+        let days = text.strip_suffix('d').and_then(|days| days.parse().ok());
+        let days = days.filter(|days| (1..=LONGEST).contains(days));
+        if days.is_none() && !self.unknown(caches) {
+            let message = format!("caches cannot be kept for `{text}`");
+            let help = format!("write a number of days from `1d` to `{LONGEST}d`");
+            self.report(error(code::BAD_DURATION, caches.span, message).help(help));
+        }
+        days
     }
 
     fn job_type(self, node: &Node) {

@@ -33,13 +33,27 @@ pub(crate) const TOP: Place = Place {
         ("executors", Works),
         ("jobs", Works),
         ("workflows", Works),
-        ("orbs", NotYet),
+        ("orbs", Works),
         ("setup", Works),
         ("job-groups", NotYet),
         ("description", Inert),
         ("display", Inert),
         ("examples", Inert),
         ("experimental", NoEffect),
+    ],
+};
+
+pub(crate) const ORB: Place = Place {
+    name: "an inline orb",
+    keys: &[
+        ("version", Inert),
+        ("orbs", Works),
+        ("commands", Works),
+        ("executors", Works),
+        ("jobs", Works),
+        ("description", Inert),
+        ("display", Inert),
+        ("examples", Inert),
     ],
 };
 
@@ -68,8 +82,7 @@ pub(crate) const EXECUTOR: Place = Place {
         ("parameters", Works),
         ("docker", Works),
         ("machine", Works),
-        ("macos", NotYet),
-        ("windows", NotYet),
+        ("macos", Works),
         ("resource_class", Works),
         ("shell", Works),
         ("working_directory", Works),
@@ -86,7 +99,7 @@ pub(crate) const JOB: Place = Place {
         ("executor", Works),
         ("docker", Works),
         ("machine", Works),
-        ("macos", NotYet),
+        ("macos", Works),
         ("steps", Works),
         ("shell", Works),
         ("working_directory", Works),
@@ -94,13 +107,18 @@ pub(crate) const JOB: Place = Place {
         ("parallelism", Works),
         ("resource_class", Works),
         ("branches", NotYet),
-        ("retention", NotYet),
+        ("retention", Works),
         ("circleci_ip_ranges", NoEffect),
         ("plan_name", NotYet),
         ("validation", NotYet),
         ("key", NotYet),
         ("description", Inert),
     ],
+};
+
+pub(crate) const RETENTION: Place = Place {
+    name: "`retention`",
+    keys: &[("caches", Works)],
 };
 
 pub(crate) const MACHINE: Place = Place {
@@ -123,10 +141,37 @@ pub(crate) const DOCKER_IMAGE: Place = Place {
         ("command", Works),
         ("user", Works),
         ("environment", Works),
-        ("auth", NotYet),
-        ("aws_auth", NotYet),
-        ("gcp_auth", NotYet),
+        ("auth", Works),
+        ("aws_auth", Works),
+        ("gcp_auth", Works),
     ],
+};
+
+pub(crate) const AUTH: Place = Place {
+    name: "`auth`",
+    keys: &[("username", Works), ("password", Works)],
+};
+
+pub(crate) const AWS_AUTH: Place = Place {
+    name: "`aws_auth`",
+    keys: &[
+        ("aws_access_key_id", Works),
+        ("aws_secret_access_key", Works),
+        ("oidc_role_arn", Works),
+    ],
+};
+
+pub(crate) const GCP_AUTH: Place = Place {
+    name: "`gcp_auth`",
+    keys: &[
+        ("workload_identity_provider", Works),
+        ("service_account", Works),
+    ],
+};
+
+pub(crate) const MACOS: Place = Place {
+    name: "`macos`",
+    keys: &[("xcode", Works), ("code_signing", NoEffect)],
 };
 
 pub(crate) const RUN: Place = Place {
@@ -147,7 +192,64 @@ pub(crate) const RUN: Place = Place {
 
 pub(crate) const CHECKOUT: Place = Place {
     name: "`checkout`",
-    keys: &[("path", Works), ("method", Works), ("depth", NotYet)],
+    keys: &[
+        ("path", Works),
+        ("method", Works),
+        ("depth", Works),
+        ("name", Works),
+    ],
+};
+
+pub(crate) const SETUP_REMOTE_DOCKER: Place = Place {
+    name: "`setup_remote_docker`",
+    keys: &[
+        ("version", Works),
+        ("name", Works),
+        ("docker_layer_caching", NoEffect),
+        ("prefer_same_region", NoEffect),
+        ("reusable", NoEffect),
+        ("exclusive", NoEffect),
+    ],
+};
+
+pub(crate) const SAVE_CACHE: Place = Place {
+    name: "`save_cache`",
+    keys: &[
+        ("key", Works),
+        ("paths", Works),
+        ("name", Works),
+        ("when", Works),
+    ],
+};
+
+pub(crate) const RESTORE_CACHE: Place = Place {
+    name: "`restore_cache`",
+    keys: &[("key", Works), ("keys", Works), ("name", Works)],
+};
+
+pub(crate) const STORE_ARTIFACTS: Place = Place {
+    name: "`store_artifacts`",
+    keys: &[("path", Works), ("destination", Works), ("name", Works)],
+};
+
+pub(crate) const STORE_TEST_RESULTS: Place = Place {
+    name: "`store_test_results`",
+    keys: &[("path", Works), ("name", Works)],
+};
+
+pub(crate) const PERSIST_TO_WORKSPACE: Place = Place {
+    name: "`persist_to_workspace`",
+    keys: &[("root", Works), ("paths", Works), ("name", Works)],
+};
+
+pub(crate) const ATTACH_WORKSPACE: Place = Place {
+    name: "`attach_workspace`",
+    keys: &[("at", Works), ("name", Works)],
+};
+
+pub(crate) const ADD_SSH_KEYS: Place = Place {
+    name: "`add_ssh_keys`",
+    keys: &[("fingerprints", Works), ("name", Works)],
 };
 
 pub(crate) const CONDITIONAL: Place = Place {
@@ -193,16 +295,16 @@ pub(crate) const STEPS: Place = Place {
         ("when", Works),
         ("unless", Works),
         ("steps", Works),
-        ("setup_remote_docker", NotYet),
-        ("save_cache", NotYet),
-        ("restore_cache", NotYet),
-        ("store_artifacts", NotYet),
-        ("store_test_results", NotYet),
-        ("persist_to_workspace", NotYet),
-        ("attach_workspace", NotYet),
-        ("add_ssh_keys", NotYet),
+        ("setup_remote_docker", Works),
+        ("save_cache", Works),
+        ("restore_cache", Works),
+        ("store_artifacts", Works),
+        ("store_test_results", Works),
+        ("persist_to_workspace", Works),
+        ("attach_workspace", Works),
+        ("add_ssh_keys", Works),
         ("install_signing_bundle", NotYet),
-        ("deploy", NotYet),
+        ("deploy", Works),
     ],
 };
 

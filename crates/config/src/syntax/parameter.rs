@@ -163,7 +163,7 @@ impl Reader<'_> {
         }
         let fitting = match (&node.value, kind) {
             (Value::Scalar(scalar), kind) => fit(scalar, kind).map(|(text, quoted)| {
-                let mut fitting = Node::scalar(node.span, text, quoted);
+                let mut fitting = Node::scalar(node.span, text, quoted).at_home(node.home);
                 fitting.templated &= node.templated;
                 fitting
             }),

@@ -4,12 +4,13 @@ use std::rc::Rc;
 
 use indexmap::IndexMap;
 
-use super::Span;
+use super::{Home, Span};
 
 /// A value and where it stands.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) span: Span,
+    pub(crate) home: Home,
     pub(crate) value: Value,
     /// Nodes in this tree, itself included, with aliases expanded.
     pub(crate) nodes: usize,
@@ -78,6 +79,7 @@ impl Node {
         let value = Value::Scalar(Scalar { text, quoted });
         Self {
             span,
+            home: Home::default(),
             value,
             nodes: 1,
             height: 1,
@@ -94,6 +96,7 @@ impl Node {
         }
         Self {
             span,
+            home: Home::default(),
             value: Value::Sequence(Rc::new(items)),
             nodes,
             height: height + 1,
@@ -111,10 +114,40 @@ impl Node {
         let value = Value::Mapping(Rc::new(mapping));
         Self {
             span,
+            home: Home::default(),
             value,
             nodes,
             height: height + 1,
             templated,
+        }
+    }
+
+    /// The same node, using the names of another package.
+    pub(crate) fn at_home(self, home: Home) -> Self {
+        Self { home, ..self }
+    }
+
+    /// The same tree, all of it using the names of another package.
+    pub(crate) fn moved(&self, home: Home) -> Self {
+        let value = match &self.value {
+            Value::Scalar(scalar) => Value::Scalar(scalar.clone()),
+            Value::Sequence(items) => {
+                Value::Sequence(Rc::new(items.iter().map(|item| item.moved(home)).collect()))
+            }
+            Value::Mapping(mapping) => {
+                let moved = mapping.entries.iter().map(|(key, entry)| {
+                    let value = entry.value.moved(home);
+                    (key.clone(), Entry { value, ..*entry })
+                });
+                Value::Mapping(Rc::new(Mapping {
+                    entries: moved.collect(),
+                }))
+            }
+        };
+        Self {
+            home,
+            value,
+            ..*self
         }
     }
 

@@ -7,10 +7,12 @@ pub(super) struct Offsets {
     /// Where each character starts; empty if every character is a byte.
     starts: Vec<u32>,
     bytes: u32,
+    /// Where the text itself starts among all texts.
+    base: u32,
 }
 
 impl Offsets {
-    pub(super) fn new(text: &str) -> Self {
+    pub(super) fn new(text: &str, base: u32) -> Self {
         let starts = if text.is_ascii() {
             vec![]
         } else {
@@ -19,6 +21,7 @@ impl Offsets {
         Self {
             starts,
             bytes: clamp(text.len()),
+            base,
         }
     }
 
@@ -31,10 +34,11 @@ impl Offsets {
     }
 
     pub(super) fn span(&self, span: saphyr_parser::Span) -> Span {
-        let start = self.byte(span.start.index());
+        let at = |character| self.base.saturating_add(self.byte(character));
+        let start = at(span.start.index());
         Span {
             start,
-            end: self.byte(span.end.index()).max(start),
+            end: at(span.end.index()).max(start),
         }
     }
 }

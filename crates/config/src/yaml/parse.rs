@@ -10,6 +10,7 @@ use super::offsets::Offsets;
 use super::{Entry, Mapping, Node, Span};
 use crate::Limits;
 use crate::diagnostic::{Draft, Sink, code, error};
+use crate::sources::File;
 
 /// A parsed file.
 pub(crate) struct Document {
@@ -20,8 +21,8 @@ pub(crate) struct Document {
 
 /// Parses a file. Without a tree there is at least one error in the sink; duplicate keys and bad
 /// merges are reported but still give a tree.
-pub(crate) fn parse(text: &str, limits: &Limits, sink: &Sink<'_>) -> Option<Document> {
-    let offsets = Offsets::new(text);
+pub(crate) fn parse(file: &File<'_>, limits: &Limits, sink: &Sink<'_>) -> Option<Document> {
+    let (text, offsets) = (file.text, Offsets::new(file.text, file.base));
     let mut builder = Builder {
         sink,
         limits,
@@ -43,7 +44,7 @@ pub(crate) fn parse(text: &str, limits: &Limits, sink: &Sink<'_>) -> Option<Docu
                 }
             }
             Ok((event, span)) => builder.event(event, offsets.span(span)),
-            Err(failure) => Err(syntax_error(text, &offsets, &failure)),
+            Err(failure) => Err(syntax_error(file, &offsets, &failure)),
         };
         if let Err(draft) = step {
             sink.push(draft);
@@ -54,7 +55,7 @@ pub(crate) fn parse(text: &str, limits: &Limits, sink: &Sink<'_>) -> Option<Docu
     match builder.root {
         Some(root) if !root.is_null() => Some(Document { root, anchors }),
         _ => {
-            sink.push(empty_config());
+            sink.push(empty_config(file.base));
             None
         }
     }
@@ -264,18 +265,23 @@ fn several_documents(span: Span) -> Draft {
     .help("remove the `---` line and what follows it")
 }
 
-fn empty_config() -> Draft {
-    error(code::CONFIG_EMPTY, Span::default(), "the config is empty")
+fn empty_config(base: u32) -> Draft {
+    let start = Span {
+        start: base,
+        end: base,
+    };
+    error(code::CONFIG_EMPTY, start, "the config is empty")
         .help("start with `version: 2.1` and a job called `build`; see examples/quickstart")
 }
 
-fn syntax_error(text: &str, offsets: &Offsets, failure: &ScanError) -> Draft {
+fn syntax_error(file: &File<'_>, offsets: &Offsets, failure: &ScanError) -> Draft {
     let at = offsets.byte(failure.marker().index());
     let mut info = failure.info().trim_end_matches('.').to_owned();
     if let Some(first) = info.get_mut(..1) {
         first.make_ascii_lowercase();
     }
-    let line = text
+    let line = file
+        .text
         .get(..at as usize)
         .map_or("", |before| before.rsplit('\n').next().unwrap_or(""));
     let help = if line.contains('\t') {
@@ -288,8 +294,8 @@ fn syntax_error(text: &str, offsets: &Offsets, failure: &ScanError) -> Draft {
     error(
         code::SYNTAX,
         Span {
-            start: at,
-            end: at + 1,
+            start: file.base + at,
+            end: file.base + at + 1,
         },
         format!("not valid YAML: {info}"),
     )

@@ -1,0 +1,189 @@
+//! Steps.
+
+mod data;
+mod run;
+
+use std::rc::Rc;
+
+use outrider_model::plan::Step as Planned;
+
+use super::keys::{CONDITIONAL, STEPS, Support};
+use super::package::{Kind, Lookup, Packages};
+use super::{Definition, Reader};
+use crate::diagnostic::{code, error};
+use crate::yaml::{Home, Mapping, Node, Span, Value};
+
+/// A step as written.
+pub(crate) enum Step<'a> {
+    /// One that is built in.
+    BuiltIn(Planned),
+    /// `when` and `unless`.
+    Conditional {
+        negated: bool,
+        condition: Node,
+        steps: Node,
+    },
+    /// `steps: << parameters.x >>`: a list in the place of a step.
+    Steps(Node),
+    /// A command of the config or of an orb.
+    Command(Call<'a>),
+}
+
+/// A use of a command.
+pub(crate) struct Call<'a> {
+    pub(crate) command: Command,
+    pub(crate) definition: &'a Definition,
+    pub(crate) span: Span,
+    pub(crate) arguments: Option<Node>,
+}
+
+/// A command by the package that defines it and its name there.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Command {
+    pub(crate) home: Home,
+    pub(crate) name: Rc<str>,
+}
+
+impl Reader<'_> {
+    /// One entry of `steps`. Commands go before what is built in, except where `shadowing` says that
+    /// this is the command that took the place of the built-in step.
+    pub(crate) fn step<'p>(
+        self,
+        node: &Node,
+        packages: &'p Packages,
+        shadowing: impl Fn(&Command) -> bool,
+    ) -> Option<Step<'p>> {
+        let (name, span, body) = match &node.value {
+            Value::Scalar(_) => (self.name(node, "a step")?.into(), node.span, None),
+            Value::Mapping(mapping) => {
+                let (name, entry) = self.only_entry(node, mapping)?;
+                (name.clone(), entry.key_span, Some(&entry.value))
+            }
+            Value::Sequence(_) => {
+                self.refuse_list(node);
+                return None;
+            }
+        };
+        if self.unknown(node) {
+            return None;
+        }
+        let body = body.filter(|body| !body.is_null());
+        let built_in = STEPS.support(&name);
+        match packages.find(Kind::Command, node.home, &name) {
+            Lookup::Found(definition) => {
+                let (home, own) = packages.locate(node.home, &name)?;
+                let command = Command {
+                    home,
+                    name: own.into(),
+                };
+                if built_in.is_none() || !shadowing(&command) {
+                    return Some(Step::Command(Call {
+                        command,
+                        definition,
+                        span,
+                        arguments: body.cloned(),
+                    }));
+                }
+            }
+            Lookup::Unavailable => return None,
+            Lookup::Absent => {}
+        }
+        match built_in {
+            Some(Support::NotYet) => {
+                self.not_supported(span, &format!("the step `{name}`"));
+                None
+            }
+            Some(_) => self.built_in(&name, span, body),
+            None => {
+                self.unknown_step(&name, span, node.home, packages);
+                None
+            }
+        }
+    }
+
+    fn refuse_list(self, node: &Node) {
+        let message = "a step must be text or a mapping, not a list";
+        self.report(
+            error(code::WRONG_TYPE, node.span, message)
+                .help("write `- steps: << parameters.name >>` to insert a list of steps"),
+        );
+    }
+
+    fn built_in<'p>(self, name: &str, span: Span, body: Option<&Node>) -> Option<Step<'p>> {
+        let step = match name {
+            "when" | "unless" => return self.conditional(name, span, body),
+            "steps" => return Some(Step::Steps(self.required(body, "steps", span)?.clone())),
+            "run" | "deploy" => Planned::Run(self.run(span, body)?),
+            _ => self.data_step(name, span, body)?,
+        };
+        Some(Step::BuiltIn(step))
+    }
+
+    fn only_entry<'n>(
+        self,
+        node: &Node,
+        mapping: &'n Mapping,
+    ) -> Option<(&'n Rc<str>, &'n crate::yaml::Entry)> {
+        if mapping.entries.len() == 1 {
+            return mapping.entries.first();
+        }
+        let help = if mapping.entries.contains_key("run") || mapping.entries.contains_key("name") {
+            "indent the keys of the step one level more than its name"
+        } else {
+            "start every step with its own `-`"
+        };
+        let message = format!("a step is a single key, not {}", mapping.entries.len());
+        self.report(error(code::WRONG_TYPE, node.span, message).help(help));
+        None
+    }
+
+    fn unknown_step(self, name: &str, span: Span, home: Home, packages: &Packages) {
+        let command = (Kind::Command, code::UNKNOWN_COMMAND);
+        if name.contains('/') {
+            packages.require(self, command, home, name, span);
+            return;
+        }
+        let commands = packages.at(home).commands.keys().map(|name| &**name);
+        let mut names: Vec<&str> = STEPS.names().collect();
+        names.extend(commands);
+        let help = self.cx.hint(name, names.into_iter(), |_| {
+            "steps are `run`, `checkout`, `save_cache` and so on, and the config's `commands`"
+                .into()
+        });
+        let message = format!("there is no step or command `{name}`");
+        self.report(error(code::UNKNOWN_COMMAND, span, message).maybe_help(help));
+    }
+
+    /// The value of a key that must be there.
+    pub(crate) fn required<'n>(
+        self,
+        node: Option<&'n Node>,
+        key: &str,
+        of: Span,
+    ) -> Option<&'n Node> {
+        if node.is_none() {
+            self.report(
+                error(code::MISSING_KEY, of, format!("`{key}` is missing"))
+                    .help(format!("add `{key}:` with a value")),
+            );
+        }
+        node
+    }
+
+    fn conditional<'p>(self, name: &str, span: Span, body: Option<&Node>) -> Option<Step<'p>> {
+        let body = self.mapping(
+            self.required(body, "condition", span)?,
+            &format!("`{name}`"),
+        )?;
+        self.check_keys(body, &CONDITIONAL);
+        let condition = self
+            .required(body.get("condition"), "condition", span)?
+            .clone();
+        let steps = self.required(body.present("steps"), "steps", span)?.clone();
+        Some(Step::Conditional {
+            negated: name == "unless",
+            condition,
+            steps,
+        })
+    }
+}
