@@ -112,6 +112,11 @@ impl<'a> Context<'a> {
         self.missing_orbs.into_inner()
     }
 
+    /// The line of a place, from 1.
+    pub(crate) fn line(&self, span: Span) -> usize {
+        self.sources.locate(span).line
+    }
+
     pub(crate) fn errors(&self) -> usize {
         self.sink.errors()
     }

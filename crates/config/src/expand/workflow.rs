@@ -3,16 +3,17 @@
 use std::collections::HashSet;
 
 use indexmap::IndexMap;
-use outrider_model::plan::{Requirement, WorkflowPlan};
+use outrider_model::plan::Requirement;
 
 use super::{Expander, graph, logic};
 use crate::diagnostic::{code, error, list};
+use crate::expanded::{ExpandedJob, ExpandedWorkflow, Filters};
 use crate::syntax::{Definition, Invocation, Kind, Requires, Workflow};
 use crate::yaml::Home;
 
 impl Expander<'_> {
-    /// The plan of a workflow; none if its condition is false.
-    pub(super) fn workflow(&self, name: &str, workflow: &Workflow) -> Option<WorkflowPlan> {
+    /// A workflow with all its jobs; none if its condition is false.
+    pub(super) fn workflow(&self, name: &str, workflow: &Workflow) -> Option<ExpandedWorkflow> {
         let when = workflow
             .when
             .as_ref()
@@ -34,13 +35,18 @@ impl Expander<'_> {
         let jobs: Vec<_> = jobs
             .filter_map(|((invocation, job), requires)| {
                 let definition = self.definition(invocation)?;
-                self.job(job, requires, invocation, definition)
+                Some(ExpandedJob {
+                    plan: self.job(job, requires, invocation, definition)?,
+                    filters: Filters::default(),
+                    origin: self.origin(&invocation.job, definition),
+                })
             })
             .collect();
-        (when && unless).then(|| WorkflowPlan {
+        (when && unless).then(|| ExpandedWorkflow {
             name: name.to_owned(),
-            jobs,
+            schedules: vec![],
             max_auto_reruns: 0,
+            jobs,
         })
     }
 

@@ -76,10 +76,11 @@ impl Reader<'_> {
                 None => self.unknown_key(key, span, &TOP),
             }
         }
-        if let Some(setup) = root.present("setup")
-            && self.boolean(setup, "`setup`") == Some(true)
-        {
-            self.not_supported(setup.span, "`setup: true`");
-        }
+    }
+
+    /// Where a config says that it is a setup config.
+    pub(crate) fn setup(self, root: &Mapping) -> Option<Span> {
+        let setup = root.present("setup")?;
+        (self.boolean(setup, "`setup`")?).then_some(setup.span)
     }
 }
