@@ -4,8 +4,9 @@ use std::rc::Rc;
 
 use indexmap::IndexMap;
 
-use super::keys::{COMMAND, EXECUTOR, JOB, Place, TOP};
+use super::keys::{COMMAND, EXECUTOR, JOB, TOP};
 use super::parameter::Declares;
+use super::place::Place;
 use super::{Declarations, Reader};
 use crate::diagnostic::{code, did_you_mean, error};
 use crate::yaml::{Document, Mapping, Node, Span};

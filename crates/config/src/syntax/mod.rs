@@ -10,6 +10,7 @@ mod duration;
 mod job;
 mod keys;
 mod parameter;
+mod place;
 mod read;
 mod step;
 mod workflow;

@@ -6,7 +6,8 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use outrider_model::plan::{CheckoutMethod, CheckoutStep, RunStep, When};
 
-use super::keys::{CHECKOUT, CONDITIONAL, RUN, STEPS, Support};
+use super::keys::{CHECKOUT, CONDITIONAL, RUN, STEPS};
+use super::place::Support;
 use super::{Definition, Reader};
 use crate::diagnostic::{code, error};
 use crate::yaml::{Mapping, Node, Span, Value};
@@ -107,8 +108,12 @@ impl Reader<'_> {
         span: Span,
         commands: &IndexMap<Rc<str>, Definition>,
     ) -> Option<Step> {
-        if STEPS.support(name) == Some(Support::NotYet) {
-            self.not_supported(span, &format!("the step `{name}`"));
+        if let Some(support) = STEPS.support(name) {
+            let what = format!("the step `{name}`");
+            match support {
+                Support::Refused(reason) => self.refused(span, &what, reason),
+                _ => self.not_supported(span, &what),
+            }
         } else if name.contains('/') {
             self.not_supported(span, &format!("`{name}`: a command of an orb"));
         } else {
