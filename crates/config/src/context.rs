@@ -79,6 +79,11 @@ impl<'a> Context<'a> {
         self.stopped.get()
     }
 
+    /// The line of a place, from 1.
+    pub(crate) fn line(&self, span: Span) -> usize {
+        self.sink.line(span)
+    }
+
     pub(crate) fn errors(&self) -> usize {
         self.sink.errors()
     }

@@ -3,11 +3,13 @@
 //! A config goes through three rooms: `yaml` makes it a tree that knows where everything stands,
 //! `syntax` says what keys there are and what they mean, `expand` resolves parameters, commands and
 //! executors and lays out workflows. All of them report what is wrong to one place, so that one
-//! compilation finds everything.
+//! compilation finds everything. What comes out is [`Expanded`]; `choose` takes from it what runs
+//! for a branch or a tag.
 //!
 //! [`compile`] is pure: it reads nothing but its arguments, gives the same for the same, and its
 //! work is bounded by [`Limits`] whatever the input.
 
+mod choose;
 mod context;
 pub mod diagnostic;
 mod expand;
@@ -29,6 +31,7 @@ pub use source::SourceFile;
 
 use context::Context;
 use diagnostic::{Sink, code, error};
+use expanded::Expanded;
 use outrider_model::plan::Plan;
 use yaml::Span;
 
@@ -41,30 +44,57 @@ pub struct Compiled {
     pub warnings: Diagnostics,
 }
 
-/// Compiles a config.
+/// A config that is right, whether or not something of it runs for a certain branch or tag.
+#[derive(Clone, Debug)]
+pub struct ExpandedConfig {
+    /// All that it can run.
+    pub expanded: Expanded,
+    /// What its author should know.
+    pub warnings: Diagnostics,
+}
+
+/// Compiles a config for the branch or tag that the options name.
 ///
 /// # Errors
 ///
 /// Everything that is wrong with it, in the order of the source; warnings are among it.
 pub fn compile(source: &SourceFile, options: &Options) -> Result<Compiled, Diagnostics> {
+    let (plan, warnings) = run(source, options, choose::choose)?;
+    Ok(Compiled { plan, warnings })
+}
+
+/// Expands a config, for any branch and tag.
+///
+/// # Errors
+///
+/// Everything that is wrong with it, in the order of the source; warnings are among it.
+pub fn expand(source: &SourceFile, options: &Options) -> Result<ExpandedConfig, Diagnostics> {
+    let (expanded, warnings) = run(source, options, |_, expanded, _| Some(expanded))?;
+    Ok(ExpandedConfig { expanded, warnings })
+}
+
+/// Expands a config and makes something of it, with what is wrong reported all the way. The span
+/// is the place of `workflows`, for what is wrong with all of them together.
+fn run<T>(
+    source: &SourceFile,
+    options: &Options,
+    finish: impl FnOnce(&Context<'_>, Expanded, Span) -> Option<T>,
+) -> Result<(T, Diagnostics), Diagnostics> {
     let limits = &options.limits;
     if source.text.len() > limits.bytes.min(u32::MAX as usize) {
         return Err(too_large(source.text.len(), limits));
     }
-    let cx = Context::new(
-        &source.text,
-        options,
-        Sink::new(&source.text, limits.diagnostics),
-    );
-    let document = cx.parse();
-    let plan = document.and_then(|document| expand::plan(&cx, &document));
+    let sink = Sink::new(&source.text, limits.diagnostics);
+    let cx = Context::new(&source.text, options, sink);
+    let result = cx.parse().and_then(|document| {
+        let expanded = expand::expand(&cx, &document)?;
+        (cx.errors() == 0).then_some(())?;
+        finish(&cx, expanded, document.key_span("workflows"))
+    });
     let failed = cx.errors() > 0;
     let diagnostics = cx.into_sink().finish();
-    match plan {
-        Some(plan) if !failed => Ok(Compiled {
-            plan,
-            warnings: diagnostics,
-        }),
+    match result {
+        Some(result) if !failed => Ok((result, diagnostics)),
         _ => Err(diagnostics),
     }
 }

@@ -149,10 +149,16 @@ impl<'a> Sink<'a> {
         Diagnostics::new(list, more)
     }
 
+    /// The line that a span starts on.
+    pub(crate) fn line(&self, span: Span) -> usize {
+        let start = span.start as usize;
+        self.line_starts.partition_point(|at| *at <= start).max(1)
+    }
+
     /// Line and column of a span, cut to its first line.
     fn locate(&self, span: Span) -> Location {
         let start = floor_boundary(self.text, span.start as usize);
-        let line = self.line_starts.partition_point(|at| *at <= start).max(1);
+        let line = self.line(span);
         let line_start = self.line_starts[line - 1];
         let rest = &self.text[start..];
         let line_end = start + rest.find(['\n', '\r']).unwrap_or(rest.len());

@@ -1,4 +1,4 @@
-//! From definitions and the workflows that use them to a plan.
+//! From definitions and the workflows that use them to all that can run.
 
 mod bind;
 mod check;
@@ -15,11 +15,11 @@ mod workflow;
 use std::rc::Rc;
 
 use indexmap::IndexMap;
-use outrider_model::plan::{Plan, WorkflowPlan};
 
 use crate::context::Context;
 use crate::diagnostic::{code, error, list};
-use crate::syntax::{Config, Reader, Version, Workflow};
+use crate::expanded::Expanded;
+use crate::syntax::{Config, Definition, Reader, Version, Workflow};
 use crate::yaml::{Document, Span};
 use substitute::{Scope, Values, substitute};
 
@@ -29,8 +29,8 @@ pub(crate) struct Expander<'a> {
     config: &'a Config,
 }
 
-/// The plan of a document. What is wrong is reported; the plan counts only if nothing was.
-pub(crate) fn plan(cx: &Context<'_>, document: &Document) -> Option<Plan> {
+/// All that a document can run. What is wrong is reported; the result counts only if nothing was.
+pub(crate) fn expand(cx: &Context<'_>, document: &Document) -> Option<Expanded> {
     let reader = Reader { cx, lenient: false };
     let root = reader.mapping(&document.root, "a config")?;
     let version = reader.version(root, document.root.span);
@@ -55,7 +55,7 @@ pub(crate) fn plan(cx: &Context<'_>, document: &Document) -> Option<Plan> {
         reader,
         config: &config,
     }
-    .plan(&workflows, whole)
+    .workflows(&workflows, whole)
 }
 
 /// The name of the workflow of a config that has none, as in CircleCI.
@@ -93,7 +93,7 @@ fn implicit_workflow(reader: Reader<'_>, config: &Config) -> IndexMap<Rc<str>, W
 }
 
 impl Expander<'_> {
-    fn plan(&self, workflows: &IndexMap<Rc<str>, Workflow>, whole: Span) -> Option<Plan> {
+    fn workflows(&self, workflows: &IndexMap<Rc<str>, Workflow>, whole: Span) -> Option<Expanded> {
         let jobs: usize = workflows.values().map(|workflow| workflow.jobs.len()).sum();
         let limit = self.reader.cx.options.limits.jobs;
         if jobs > limit {
@@ -104,56 +104,24 @@ impl Expander<'_> {
             );
             return None;
         }
-        let plans: Vec<_> = workflows
-            .iter()
-            .filter_map(|(name, one)| self.workflow(name, one))
-            .collect();
-        let plans = self.only_job(plans, whole)?;
-        if plans.is_empty() && self.reader.cx.errors() == 0 {
-            let (message, help) = match workflows.is_empty() {
-                true => ("`workflows` is empty", "add a workflow with `jobs`"),
-                false => (
-                    "the conditions of all workflows are false",
-                    "change `when` and `unless`, or the pipeline parameters",
-                ),
-            };
-            self.reader
-                .report(error(code::NOTHING_TO_RUN, whole, message).help(help));
+        if workflows.is_empty() && self.reader.cx.errors() == 0 {
+            self.reader.report(
+                error(code::NOTHING_TO_RUN, whole, "`workflows` is empty")
+                    .help("add a workflow with `jobs`"),
+            );
         }
-        Some(Plan {
-            workflows: plans,
+        let expanded = workflows
+            .iter()
+            .filter_map(|(name, one)| self.workflow(name, one));
+        Some(Expanded {
             setup: false,
+            workflows: expanded.collect(),
         })
     }
 
-    /// Leaves the one job that was asked for, without what it requires.
-    fn only_job(&self, plans: Vec<WorkflowPlan>, whole: Span) -> Option<Vec<WorkflowPlan>> {
-        let Some(only) = &self.reader.cx.options.only_job else {
-            return Some(plans);
-        };
-        let mut found = plans
-            .iter()
-            .flat_map(|plan| plan.jobs.iter().map(move |job| (plan, job)));
-        if let Some((plan, job)) = found.find(|(_, job)| job.name == *only) {
-            let mut job = job.clone();
-            job.requires.clear();
-            return Some(vec![WorkflowPlan {
-                name: plan.name.clone(),
-                jobs: vec![job],
-                max_auto_reruns: plan.max_auto_reruns,
-            }]);
-        }
-        // With errors, the job may be missing for another reason that has been given.
-        if self.reader.cx.errors() == 0 {
-            let names = plans
-                .iter()
-                .flat_map(|plan| &plan.jobs)
-                .map(|job| job.name.as_str());
-            let message = format!("no workflow has a job `{only}`");
-            let help = format!("there is {}", list(names));
-            self.reader
-                .report(error(code::UNKNOWN_JOB, whole, message).help(help));
-        }
-        None
+    /// Where a job comes from, for people.
+    fn origin(&self, job: &str, definition: &Definition) -> String {
+        let line = self.reader.cx.line(definition.name_span);
+        format!("job {job}, line {line}")
     }
 }

@@ -3,15 +3,16 @@
 use std::collections::HashSet;
 
 use indexmap::IndexMap;
-use outrider_model::plan::{Requirement, WorkflowPlan};
+use outrider_model::plan::Requirement;
 
 use super::{Expander, graph, logic};
 use crate::diagnostic::{code, error, list};
+use crate::expanded::{ExpandedJob, ExpandedWorkflow, Filters};
 use crate::syntax::{Invocation, Requires, Workflow};
 
 impl Expander<'_> {
-    /// The plan of a workflow; none if its condition is false.
-    pub(super) fn workflow(&self, name: &str, workflow: &Workflow) -> Option<WorkflowPlan> {
+    /// A workflow with all its jobs; none if its condition is false.
+    pub(super) fn workflow(&self, name: &str, workflow: &Workflow) -> Option<ExpandedWorkflow> {
         let when = workflow
             .when
             .as_ref()
@@ -36,13 +37,19 @@ impl Expander<'_> {
                 if definition.is_none() {
                     self.report_unknown_job(invocation);
                 }
-                self.job(job, requires, invocation, definition?)
+                let definition = definition?;
+                Some(ExpandedJob {
+                    plan: self.job(job, requires, invocation, definition)?,
+                    filters: Filters::default(),
+                    origin: self.origin(&invocation.job, definition),
+                })
             })
             .collect();
-        (when && unless).then(|| WorkflowPlan {
+        (when && unless).then(|| ExpandedWorkflow {
             name: name.to_owned(),
-            jobs,
+            schedules: vec![],
             max_auto_reruns: 0,
+            jobs,
         })
     }
 

@@ -18,6 +18,14 @@ pub(crate) struct Document {
     pub(crate) anchors: Vec<Span>,
 }
 
+impl Document {
+    /// The place of a key of the top level; the start of the file if it is not there.
+    pub(crate) fn key_span(&self, key: &str) -> Span {
+        let root = self.root.as_mapping();
+        root.and_then(|root| root.key_span(key)).unwrap_or_default()
+    }
+}
+
 /// Parses a file. Without a tree there is at least one error in the sink; duplicate keys and bad
 /// merges are reported but still give a tree.
 pub(crate) fn parse(text: &str, limits: &Limits, sink: &Sink<'_>) -> Option<Document> {
