@@ -84,6 +84,12 @@ impl<'a> Context<'a> {
         self.sink.line(span)
     }
 
+    /// The line before that of a place; empty before the first one.
+    pub(crate) fn line_before(&self, span: Span) -> &'a str {
+        let before = self.text.get(..span.start as usize).unwrap_or_default();
+        before.lines().rev().nth(1).unwrap_or_default()
+    }
+
     pub(crate) fn errors(&self) -> usize {
         self.sink.errors()
     }

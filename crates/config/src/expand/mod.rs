@@ -19,6 +19,7 @@ use indexmap::IndexMap;
 use crate::context::Context;
 use crate::diagnostic::{code, error, list};
 use crate::expanded::Expanded;
+use crate::process::origin_in;
 use crate::syntax::{Config, Definition, Reader, Version, Workflow};
 use crate::yaml::{Document, Span};
 use substitute::{Scope, Values, substitute};
@@ -119,9 +120,13 @@ impl Expander<'_> {
         })
     }
 
-    /// Where a job comes from, for people.
+    /// Where a job comes from, for people. In a config that was processed, where it came from then.
     fn origin(&self, job: &str, definition: &Definition) -> String {
-        let line = self.reader.cx.line(definition.name_span);
-        format!("job {job}, line {line}")
+        let cx = self.reader.cx;
+        let processed = !cx.templates.get();
+        match origin_in(cx.line_before(definition.name_span)).filter(|_| processed) {
+            Some(origin) => origin.to_owned(),
+            None => format!("job {job}, line {}", cx.line(definition.name_span)),
+        }
     }
 }

@@ -21,7 +21,8 @@ pub(crate) struct Job {
     pub(crate) steps: Option<Node>,
 }
 
-const WORKING_DIRECTORY: &str = "~/project";
+/// Where jobs work that say nothing else.
+pub(crate) const WORKING_DIRECTORY: &str = "~/project";
 
 impl Reader<'_> {
     /// Reads a job, or (leniently) an executor.

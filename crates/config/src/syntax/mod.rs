@@ -16,7 +16,8 @@ mod step;
 mod workflow;
 
 pub(crate) use config::{Config, Definition, Version};
+pub(crate) use job::WORKING_DIRECTORY;
 pub(crate) use parameter::{Declarations, Declares, Type};
 pub(crate) use read::Reader;
-pub(crate) use step::Step;
-pub(crate) use workflow::{Invocation, Requires, Workflow};
+pub(crate) use step::{NO_OUTPUT_TIMEOUT, Step, name_of};
+pub(crate) use workflow::{Invocation, Requires, STATUSES, Workflow};

@@ -70,7 +70,7 @@ pub(crate) struct Requires {
 
 /// CircleCI's words for how a job may end. What it calls failed includes timeouts and failures of
 /// the infrastructure.
-const STATUSES: &[(&str, &[Outcome])] = &[
+pub(crate) const STATUSES: &[(&str, &[Outcome])] = &[
     ("success", &[Outcome::Passed]),
     (
         "failed",
