@@ -117,6 +117,13 @@ impl<'a> Context<'a> {
         self.sources.locate(span).line
     }
 
+    /// The line before that of a place; empty before the first one.
+    pub(crate) fn line_before(&self, span: Span) -> &'a str {
+        let config = self.sources.config().text;
+        let before = config.get(..span.start as usize).unwrap_or_default();
+        before.lines().rev().nth(1).unwrap_or_default()
+    }
+
     pub(crate) fn errors(&self) -> usize {
         self.sink.errors()
     }

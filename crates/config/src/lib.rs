@@ -18,6 +18,7 @@ mod limits;
 mod options;
 mod orbs;
 mod pattern;
+mod process;
 mod source;
 mod sources;
 mod syntax;
@@ -28,6 +29,7 @@ pub use limits::Limits;
 pub use options::{Options, ParameterValue, PipelineValues};
 pub use orbs::{InvalidOrbReference, Orb, OrbReference, OrbVersion, Orbs};
 pub use pattern::Pattern;
+pub use process::process;
 pub use source::SourceFile;
 
 use context::Context;

@@ -19,7 +19,8 @@ use indexmap::IndexMap;
 use crate::context::Context;
 use crate::diagnostic::{code, error, list};
 use crate::expanded::{Expanded, ExpandedWorkflow};
-use crate::syntax::{Definition, Packages, Reader, Version, Workflow};
+use crate::process::origin_in;
+use crate::syntax::{Definition, Kind, Packages, Reader, Version, Workflow};
 use crate::yaml::{Document, Home, Span};
 use substitute::{Scope, Values, substitute};
 
@@ -142,10 +143,16 @@ impl Expander<'_> {
         Some(expanded.collect())
     }
 
-    /// Where a job comes from, for people.
+    /// Where a job comes from, for people. In a config that was processed, where it came from then.
     fn origin(&self, job: &str, definition: &Definition) -> String {
-        let line = self.reader.cx.line(definition.name_span);
-        let package = self.packages.locate(Home::default(), job);
+        let cx = self.reader.cx;
+        let processed = !cx.templates.get();
+        if let Some(origin) = origin_in(cx.line_before(definition.name_span)).filter(|_| processed)
+        {
+            return origin.to_owned();
+        }
+        let line = cx.line(definition.name_span);
+        let package = self.packages.locate(Kind::Job, Home::default(), job);
         match package.map(|(home, _)| self.packages.at(home)) {
             Some(orb) if !orb.own => format!("job {job} of {}, line {line}", orb.name),
             _ => format!("job {job}, line {line}"),

@@ -15,14 +15,7 @@ pub(crate) enum Version {
 }
 
 /// Keys that came with 2.1.
-const SINCE_2_1: &[&str] = &[
-    "commands",
-    "executors",
-    "parameters",
-    "orbs",
-    "setup",
-    "job-groups",
-];
+const SINCE_2_1: &[&str] = &["commands", "executors", "parameters", "orbs", "job-groups"];
 
 impl Reader<'_> {
     /// The `version`. A config of unknown version is read as 2.1, to find what else is wrong.

@@ -26,7 +26,8 @@ pub(crate) struct Job {
 /// Keys that say in what a job runs. A job with one of its own takes none from its executor.
 pub(crate) const KINDS: &[&str] = &["docker", "machine", "macos"];
 
-const WORKING_DIRECTORY: &str = "~/project";
+/// Where jobs work that say nothing else.
+pub(crate) const WORKING_DIRECTORY: &str = "~/project";
 
 impl Reader<'_> {
     /// Reads a job, or (leniently) an executor.

@@ -1,380 +1,308 @@
-//! Which keys there are, and what becomes of them: the one table of the language.
+//! Which keys there are, what may stand behind them, and what becomes of them: the one table of the
+//! language. The diagnostics, the JSON schema (`outrider config schema`) and the tables in
+//! `docs/config.md` (`cargo xtask docs`) come from it.
 
-use super::Reader;
-use crate::diagnostic::{code, did_you_mean, error, list, warning};
-use crate::yaml::{Mapping, Span};
+use super::place::Shape::{
+    Any, Boolean, Choice, Condition, Integer, Keys, List, Named, OneOf, Open, Scalar, Single,
+    Steps, Text,
+};
+use super::place::Support::{Differs, Inert, NoEffect, NotYet, Refused, Works};
+use super::place::{Key, Place, Shape};
 
-/// What becomes of a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Support {
-    /// It does what it does in CircleCI.
-    Works,
-    /// It is for people; nothing changes with it.
-    Inert,
-    /// It means something in CircleCI's cloud only: a warning says so.
-    NoEffect,
-    /// It would change what runs, and Outrider does not do it yet: an error says so.
-    NotYet,
-}
-use Support::{Inert, NoEffect, NotYet, Works};
-
-/// A kind of mapping: what it is called and its keys.
-pub(crate) struct Place {
-    pub(crate) name: &'static str,
-    keys: &'static [(&'static str, Support)],
+/// One line for each key: its name, what may stand behind it, what becomes of it, what it is for.
+macro_rules! place {
+    ($(#[$doc:meta])* $place:ident = $name:literal; $($key:literal: $shape:expr, $support:expr, $about:literal;)*) => {
+        $(#[$doc])*
+        pub(crate) static $place: Place = Place {
+            name: $name,
+            keys: &[$(Key { name: $key, shape: $shape, support: $support, about: $about }),*],
+        };
+    };
 }
 
-pub(crate) const TOP: Place = Place {
-    name: "the config",
-    keys: &[
-        ("version", Works),
-        ("parameters", Works),
-        ("commands", Works),
-        ("executors", Works),
-        ("jobs", Works),
-        ("workflows", Works),
-        ("orbs", Works),
-        ("setup", Works),
-        ("job-groups", NotYet),
-        ("description", Inert),
-        ("display", Inert),
-        ("examples", Inert),
-        ("experimental", NoEffect),
-    ],
-};
+/// Variables by name, or a list of them and of `NAME=value`.
+const ENVIRONMENT: Shape = OneOf(&[Named(&Scalar), List(&OneOf(&[Text, Named(&Scalar)]))]);
+const PARAMETERS: Shape = Named(&Keys(&PARAMETER));
+const TEXTS: Shape = OneOf(&[Text, List(&Text)]);
+const DOCKER: Shape = List(&Keys(&DOCKER_IMAGE));
+const MACHINE_SHAPE: Shape = OneOf(&[Boolean, Text, Keys(&MACHINE)]);
+const WHEN: Shape = Choice(&["on_success", "on_fail", "always"]);
 
-pub(crate) const ORB: Place = Place {
-    name: "an inline orb",
-    keys: &[
-        ("version", Inert),
-        ("orbs", Works),
-        ("commands", Works),
-        ("executors", Works),
-        ("jobs", Works),
-        ("description", Inert),
-        ("display", Inert),
-        ("examples", Inert),
-    ],
-};
-
-pub(crate) const PARAMETER: Place = Place {
-    name: "a parameter",
-    keys: &[
-        ("type", Works),
-        ("default", Works),
-        ("enum", Works),
-        ("description", Inert),
-    ],
-};
-
-pub(crate) const COMMAND: Place = Place {
-    name: "a command",
-    keys: &[
-        ("parameters", Works),
-        ("steps", Works),
-        ("description", Inert),
-    ],
-};
-
-pub(crate) const EXECUTOR: Place = Place {
-    name: "an executor",
-    keys: &[
-        ("parameters", Works),
-        ("docker", Works),
-        ("machine", Works),
-        ("macos", Works),
-        ("resource_class", Works),
-        ("shell", Works),
-        ("working_directory", Works),
-        ("environment", Works),
-        ("description", Inert),
-    ],
-};
-
-pub(crate) const JOB: Place = Place {
-    name: "a job",
-    keys: &[
-        ("type", Works),
-        ("parameters", Works),
-        ("executor", Works),
-        ("docker", Works),
-        ("machine", Works),
-        ("macos", Works),
-        ("steps", Works),
-        ("shell", Works),
-        ("working_directory", Works),
-        ("environment", Works),
-        ("parallelism", Works),
-        ("resource_class", Works),
-        ("branches", NotYet),
-        ("retention", Works),
-        ("circleci_ip_ranges", NoEffect),
-        ("plan_name", NotYet),
-        ("validation", NotYet),
-        ("key", NotYet),
-        ("description", Inert),
-    ],
-};
-
-pub(crate) const RETENTION: Place = Place {
-    name: "`retention`",
-    keys: &[("caches", Works)],
-};
-
-pub(crate) const MACHINE: Place = Place {
-    name: "`machine`",
-    keys: &[
-        ("enabled", Works),
-        ("image", Works),
-        ("resource_class", Works),
-        ("shell", Works),
-        ("docker_layer_caching", NoEffect),
-    ],
-};
-
-pub(crate) const DOCKER_IMAGE: Place = Place {
-    name: "an image of `docker`",
-    keys: &[
-        ("image", Works),
-        ("name", Works),
-        ("entrypoint", Works),
-        ("command", Works),
-        ("user", Works),
-        ("environment", Works),
-        ("auth", Works),
-        ("aws_auth", Works),
-        ("gcp_auth", Works),
-    ],
-};
-
-pub(crate) const AUTH: Place = Place {
-    name: "`auth`",
-    keys: &[("username", Works), ("password", Works)],
-};
-
-pub(crate) const AWS_AUTH: Place = Place {
-    name: "`aws_auth`",
-    keys: &[
-        ("aws_access_key_id", Works),
-        ("aws_secret_access_key", Works),
-        ("oidc_role_arn", Works),
-    ],
-};
-
-pub(crate) const GCP_AUTH: Place = Place {
-    name: "`gcp_auth`",
-    keys: &[
-        ("workload_identity_provider", Works),
-        ("service_account", Works),
-    ],
-};
-
-pub(crate) const MACOS: Place = Place {
-    name: "`macos`",
-    keys: &[("xcode", Works), ("code_signing", NoEffect)],
-};
-
-pub(crate) const RUN: Place = Place {
-    name: "`run`",
-    keys: &[
-        ("command", Works),
-        ("name", Works),
-        ("shell", Works),
-        ("environment", Works),
-        ("background", Works),
-        ("working_directory", Works),
-        ("no_output_timeout", Works),
-        ("when", Works),
-        ("max_auto_reruns", Works),
-        ("auto_rerun_delay", Works),
-    ],
-};
-
-pub(crate) const CHECKOUT: Place = Place {
-    name: "`checkout`",
-    keys: &[
-        ("path", Works),
-        ("method", Works),
-        ("depth", Works),
-        ("name", Works),
-    ],
-};
-
-pub(crate) const SETUP_REMOTE_DOCKER: Place = Place {
-    name: "`setup_remote_docker`",
-    keys: &[
-        ("version", Works),
-        ("name", Works),
-        ("docker_layer_caching", NoEffect),
-        ("prefer_same_region", NoEffect),
-        ("reusable", NoEffect),
-        ("exclusive", NoEffect),
-    ],
-};
-
-pub(crate) const SAVE_CACHE: Place = Place {
-    name: "`save_cache`",
-    keys: &[
-        ("key", Works),
-        ("paths", Works),
-        ("name", Works),
-        ("when", Works),
-    ],
-};
-
-pub(crate) const RESTORE_CACHE: Place = Place {
-    name: "`restore_cache`",
-    keys: &[("key", Works), ("keys", Works), ("name", Works)],
-};
-
-pub(crate) const STORE_ARTIFACTS: Place = Place {
-    name: "`store_artifacts`",
-    keys: &[("path", Works), ("destination", Works), ("name", Works)],
-};
-
-pub(crate) const STORE_TEST_RESULTS: Place = Place {
-    name: "`store_test_results`",
-    keys: &[("path", Works), ("name", Works)],
-};
-
-pub(crate) const PERSIST_TO_WORKSPACE: Place = Place {
-    name: "`persist_to_workspace`",
-    keys: &[("root", Works), ("paths", Works), ("name", Works)],
-};
-
-pub(crate) const ATTACH_WORKSPACE: Place = Place {
-    name: "`attach_workspace`",
-    keys: &[("at", Works), ("name", Works)],
-};
-
-pub(crate) const ADD_SSH_KEYS: Place = Place {
-    name: "`add_ssh_keys`",
-    keys: &[("fingerprints", Works), ("name", Works)],
-};
-
-pub(crate) const CONDITIONAL: Place = Place {
-    name: "a conditional step",
-    keys: &[("condition", Works), ("steps", Works)],
-};
-
-pub(crate) const WORKFLOW: Place = Place {
-    name: "a workflow",
-    keys: &[
-        ("jobs", Works),
-        ("when", Works),
-        ("unless", Works),
-        ("triggers", NotYet),
-        ("max_auto_reruns", NotYet),
-        ("description", Inert),
-    ],
-};
-
-/// Keys of a job in a workflow; all others are the job's parameters.
-pub(crate) const INVOCATION: Place = Place {
-    name: "a job of a workflow",
-    keys: &[
-        ("name", Works),
-        ("requires", Works),
-        ("pre-steps", Works),
-        ("post-steps", Works),
-        ("context", NotYet),
-        ("type", NotYet),
-        ("filters", NotYet),
-        ("matrix", NotYet),
-        ("serial-group", NotYet),
-        ("override-with", NotYet),
-    ],
-};
-
-/// Steps that are built into the language.
-pub(crate) const STEPS: Place = Place {
-    name: "a step",
-    keys: &[
-        ("run", Works),
-        ("checkout", Works),
-        ("when", Works),
-        ("unless", Works),
-        ("steps", Works),
-        ("setup_remote_docker", Works),
-        ("save_cache", Works),
-        ("restore_cache", Works),
-        ("store_artifacts", Works),
-        ("store_test_results", Works),
-        ("persist_to_workspace", Works),
-        ("attach_workspace", Works),
-        ("add_ssh_keys", Works),
-        ("install_signing_bundle", NotYet),
-        ("deploy", Works),
-    ],
-};
-
-impl Place {
-    pub(crate) fn support(&self, key: &str) -> Option<Support> {
-        self.keys
-            .iter()
-            .find(|(name, _)| *name == key)
-            .map(|(_, support)| *support)
-    }
-
-    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> + Clone {
-        self.keys.iter().map(|(name, _)| *name)
-    }
+place! { TOP = "the config";
+    "version": Choice(&["2", "2.0", "2.1"]), Works, "the version of the language";
+    "setup": Boolean, Works, "whether a job of this config continues the pipeline with another config";
+    "parameters": PARAMETERS, Works, "what a pipeline can be given when it is triggered";
+    "orbs": Named(&OneOf(&[Text, Keys(&ORB)])), Works, "orbs by the name that this config gives them";
+    "commands": Named(&Keys(&COMMAND)), Works, "steps under a name";
+    "executors": Named(&Keys(&EXECUTOR)), Works, "what jobs run in, under a name";
+    "jobs": Named(&Keys(&JOB)), Works, "the jobs that workflows use";
+    "job-groups": Named(&Any), NotYet, "jobs that workflows use together";
+    "workflows": Named(&OneOf(&[Text, Keys(&WORKFLOW)])), Works, "which jobs run, and in which order";
+    "description": Text, Inert, "what this is";
+    "display": Any, Inert, "where people find more";
+    "examples": Any, Inert, "how an orb is used";
+    "experimental": Any, NoEffect, "settings of the cloud's notifications";
 }
 
-impl Reader<'_> {
-    /// Reports every key of a mapping that does not belong there.
-    pub(crate) fn check_keys(self, mapping: &Mapping, place: &Place) {
-        for (key, entry) in &mapping.entries {
-            match place.support(key) {
-                Some(support) => self.check_support(key, entry.key_span, support),
-                None => self.unknown_key(key, entry.key_span, place),
-            }
-        }
-    }
+place! { ORB = "an orb in the config";
+    "orbs": Named(&OneOf(&[Text, Keys(&ORB)])), Works, "orbs that this one uses";
+    "commands": Named(&Keys(&COMMAND)), Works, "its commands";
+    "executors": Named(&Keys(&EXECUTOR)), Works, "its executors";
+    "jobs": Named(&Keys(&JOB)), Works, "its jobs";
+    "version": Text, Inert, "the version of the language";
+    "description": Text, Inert, "what this is";
+    "display": Any, Inert, "where people find more";
+    "examples": Any, Inert, "how it is used";
+}
 
-    pub(crate) fn check_support(self, key: &str, span: Span, support: Support) {
-        match support {
-            Works | Inert => {}
-            NotYet => self.not_supported(span, &format!("`{key}`")),
-            NoEffect => self.report(
-                warning(
-                    code::NO_EFFECT,
-                    span,
-                    format!("`{key}` has no effect on your own runners"),
-                )
-                .help("it means something in CircleCI's cloud only; you can leave it"),
-            ),
-        }
-    }
+place! { PARAMETER = "a parameter";
+    "type": Choice(&["string", "boolean", "integer", "enum", "executor", "steps", "env_var_name"]), Works, "what values it takes";
+    "default": Any, Works, "its value where none is given";
+    "enum": List(&Text), Works, "the values that an `enum` takes";
+    "description": Text, Inert, "what it is for";
+}
 
-    pub(crate) fn unknown_key(self, key: &str, span: Span, place: &Place) {
-        if self.cx.is_stopped() {
-            return;
-        }
-        let Place { name, .. } = place;
-        let working = || place.keys.iter().filter(|(_, support)| *support == Works);
-        let all = || format!("{name} takes {}", list(working().map(|(name, _)| *name)));
-        self.report(
-            error(
-                code::UNKNOWN_KEY,
-                span,
-                format!("{name} has no key `{key}`"),
-            )
-            .help(did_you_mean(key, place.names()).unwrap_or_else(all)),
-        );
-    }
+place! { COMMAND = "a command";
+    "parameters": PARAMETERS, Works, "what it can be given";
+    "steps": Steps, Works, "what it does";
+    "description": Text, Inert, "what this is";
+}
 
-    /// Refuses a part of the language that is known but not done.
-    pub(crate) fn not_supported(self, span: Span, what: &str) {
-        self.report(
-            error(
-                code::NOT_SUPPORTED,
-                span,
-                format!("{what} is not supported yet"),
-            )
-            .help(
-                "remove it to run this config; without it, the result may differ from CircleCI's",
-            ),
-        );
-    }
+place! { EXECUTOR = "an executor";
+    "parameters": PARAMETERS, Works, "what it can be given";
+    "docker": DOCKER, Works, "images, the one in which steps run first";
+    "machine": MACHINE_SHAPE, Works, "a whole machine";
+    "macos": Keys(&MACOS), Works, "a Mac";
+    "resource_class": Text, Works, "on which runners jobs run";
+    "shell": Text, Works, "the shell of steps that name none";
+    "working_directory": Text, Works, "where steps start";
+    "environment": ENVIRONMENT, Works, "variables of all steps";
+    "description": Text, Inert, "what this is";
+}
+
+place! { JOB = "a job";
+    "type": Choice(&["build", "approval", "no-op", "release", "lock", "unlock"]), Works, "what kind of job it is";
+    "parameters": PARAMETERS, Works, "what a workflow can give it";
+    "executor": OneOf(&[Text, Open(&EXECUTOR_REFERENCE)]), Works, "one of `executors`, by name";
+    "docker": DOCKER, Works, "images, the one in which steps run first";
+    "machine": MACHINE_SHAPE, Works, "a whole machine";
+    "macos": Keys(&MACOS), Works, "a Mac";
+    "steps": Steps, Works, "what it does";
+    "shell": Text, Works, "the shell of steps that name none";
+    "working_directory": Text, Works, "where `checkout` puts the code and steps start";
+    "environment": ENVIRONMENT, Works, "variables of all steps";
+    "parallelism": Integer(1, 1_000), Works, "how many tasks it is";
+    "resource_class": Text, Differs("a name with a slash is a class of runners; a size of CircleCI's cloud such as `medium` is the server's default class"), "on which runners it runs";
+    "branches": Keys(&RULE), NotYet, "on which branches it runs";
+    "retention": Keys(&RETENTION), Works, "how long its caches are kept";
+    "circleci_ip_ranges": Boolean, NoEffect, "whether it has one of the cloud's known addresses";
+    "plan_name": Text, NotYet, "the release that a job of type `release` follows";
+    "validation": Any, NotYet, "when a release is good";
+    "key": Text, NotYet, "the lock of a job of type `lock` or `unlock`";
+    "description": Text, Inert, "what this is";
+}
+
+place! { EXECUTOR_REFERENCE = "`executor`";
+    "name": Text, Works, "which one; other keys are its parameters";
+}
+
+place! { RETENTION = "`retention`";
+    "caches": Text, Works, "for how many days caches are kept: `1d` to `30d`";
+}
+
+place! { MACHINE = "`machine`";
+    "enabled": Boolean, Works, "true";
+    "image": Text, Differs("it is kept and shown; the process executor runs on the host as it is"), "the image of the machine";
+    "resource_class": Text, Works, "as in the job";
+    "shell": Text, Works, "as in the job";
+    "docker_layer_caching": OneOf(&[Boolean, Text]), NoEffect, "whether layers of images are kept";
+}
+
+place! { MACOS = "`macos`";
+    "xcode": Text, Works, "the version of Xcode";
+    "code_signing": Any, NoEffect, "signing with what CircleCI keeps";
+}
+
+place! { DOCKER_IMAGE = "an image of `docker`";
+    "image": Text, Works, "which one";
+    "name": Text, Works, "the host name by which the others reach it";
+    "entrypoint": TEXTS, Works, "replaces that of the image";
+    "command": TEXTS, Works, "replaces that of the image";
+    "user": Text, Works, "as whom it runs";
+    "environment": ENVIRONMENT, Works, "variables in its container";
+    "auth": Keys(&AUTH), Works, "how to log in where it comes from";
+    "aws_auth": Keys(&AWS_AUTH), Works, "how to log in at AWS";
+    "gcp_auth": Keys(&GCP_AUTH), Works, "how to log in at Google Cloud";
+}
+
+place! { AUTH = "`auth`";
+    "username": Text, Works, "the user";
+    "password": Text, Works, "the password: a variable such as `$PASSWORD`";
+}
+
+place! { AWS_AUTH = "`aws_auth`";
+    "aws_access_key_id": Text, Works, "the key's id";
+    "aws_secret_access_key": Text, Works, "the key: a variable such as `$SECRET`";
+    "oidc_role_arn": Text, Works, "a role that CircleCI's tokens may take";
+}
+
+place! { GCP_AUTH = "`gcp_auth`";
+    "workload_identity_provider": Text, Works, "who vouches for the job";
+    "service_account": Text, Works, "as whom it logs in";
+}
+
+place! {
+    /// Steps that are built into the language.
+    STEPS = "a step";
+    "run": OneOf(&[Text, Keys(&RUN)]), Works, "runs a command in a shell";
+    "checkout": OneOf(&[Scalar, Keys(&CHECKOUT)]), Works, "puts the code into the working directory";
+    "when": Keys(&CONDITIONAL), Works, "steps that run if a condition holds";
+    "unless": Keys(&CONDITIONAL), Works, "steps that run if a condition does not hold";
+    "steps": OneOf(&[Text, Steps]), Works, "a parameter of type `steps`";
+    "setup_remote_docker": OneOf(&[Scalar, Keys(&SETUP_REMOTE_DOCKER)]), Differs("the Docker engine of the runner's own machine is used"), "a Docker engine for a job in a container";
+    "save_cache": Keys(&SAVE_CACHE), Differs("runners keep no caches yet: the step says so and passes"), "keeps files for later pipelines";
+    "restore_cache": Keys(&RESTORE_CACHE), Differs("runners keep no caches yet: the step says so and passes, as after a miss"), "brings back files that were kept";
+    "store_artifacts": Keys(&STORE_ARTIFACTS), Differs("the files stay where they are: the step says so and passes"), "keeps files for people";
+    "store_test_results": Keys(&STORE_TEST_RESULTS), Differs("the files stay where they are: the step says so and passes"), "reads what tests reported";
+    "persist_to_workspace": Keys(&PERSIST_TO_WORKSPACE), Differs("runners keep no workspaces yet: the step says so and passes"), "hands files to later jobs";
+    "attach_workspace": Keys(&ATTACH_WORKSPACE), Differs("runners keep no workspaces yet: the step fails and says so"), "takes the files of earlier jobs";
+    "add_ssh_keys": OneOf(&[Scalar, Keys(&ADD_SSH_KEYS)]), Differs("the keys of the runner's own user are used"), "makes keys known to SSH";
+    "install_signing_bundle": Any, Refused("CircleCI keeps these certificates, and gives them to nobody else: install your own in a `run` step"), "installs certificates to sign with";
+    "deploy": Any, Differs("it runs in every task of a job with `parallelism`"), "an old form of `run`";
+}
+
+place! { RUN = "`run`";
+    "command": Text, Works, "the script";
+    "name": Text, Works, "what people see";
+    "shell": Text, Works, "the shell, where it differs from the job's";
+    "environment": ENVIRONMENT, Works, "variables of this step";
+    "background": Boolean, Works, "whether the job goes on while it runs";
+    "working_directory": Text, Works, "where it starts";
+    "no_output_timeout": Text, Works, "how long it may write nothing: `20m`";
+    "when": WHEN, Works, "whether it runs after a failure";
+    "max_auto_reruns": Integer(1, 5), Works, "how often it is run again when it fails";
+    "auto_rerun_delay": Text, Works, "the pause before that: `30s`, 10 minutes at most";
+}
+
+place! { CHECKOUT = "`checkout`";
+    "path": Text, Works, "where to put the code";
+    "method": Choice(&["blobless", "full", "shallow"]), Works, "how much of the history comes along";
+    "depth": Integer(1, 1_000_000), Works, "how many commits `shallow` takes";
+    "name": Text, Works, "what people see";
+}
+
+place! { SETUP_REMOTE_DOCKER = "`setup_remote_docker`";
+    "version": Text, Works, "the version of the engine";
+    "docker_layer_caching": OneOf(&[Boolean, Text]), NoEffect, "whether layers of images are kept";
+    "prefer_same_region": Boolean, NoEffect, "where in the cloud the engine runs";
+    "reusable": Boolean, NoEffect, "whether later jobs get the same engine";
+    "exclusive": Boolean, NoEffect, "whether no other job gets the engine";
+    "name": Text, Works, "what people see";
+}
+
+place! { SAVE_CACHE = "`save_cache`";
+    "key": Text, Works, "under which key";
+    "paths": List(&Text), Works, "what";
+    "when": WHEN, Works, "whether it runs after a failure";
+    "name": Text, Works, "what people see";
+}
+
+place! { RESTORE_CACHE = "`restore_cache`";
+    "key": Text, Works, "a key, or the start of one";
+    "keys": List(&Text), Works, "several, in the order in which they are tried";
+    "name": Text, Works, "what people see";
+}
+
+place! { STORE_ARTIFACTS = "`store_artifacts`";
+    "path": Text, Works, "what";
+    "destination": Text, Works, "under which path";
+    "name": Text, Works, "what people see";
+}
+
+place! { STORE_TEST_RESULTS = "`store_test_results`";
+    "path": Text, Works, "where the reports are";
+    "name": Text, Works, "what people see";
+}
+
+place! { PERSIST_TO_WORKSPACE = "`persist_to_workspace`";
+    "root": Text, Works, "what the paths are relative to";
+    "paths": List(&Text), Works, "what, as patterns";
+    "name": Text, Works, "what people see";
+}
+
+place! { ATTACH_WORKSPACE = "`attach_workspace`";
+    "at": Text, Works, "where to put the files";
+    "name": Text, Works, "what people see";
+}
+
+place! { ADD_SSH_KEYS = "`add_ssh_keys`";
+    "fingerprints": List(&Text), Works, "which keys; without it all of them";
+    "name": Text, Works, "what people see";
+}
+
+place! { CONDITIONAL = "a conditional step";
+    "condition": Condition, Works, "when the steps run";
+    "steps": Steps, Works, "the steps";
+}
+
+place! { LOGIC = "a condition";
+    "and": List(&Condition), Works, "true if all are true";
+    "or": List(&Condition), Works, "true if one is true";
+    "not": Condition, Works, "true if this is false";
+    "equal": List(&Any), Works, "true if all are the same";
+    "matches": Keys(&MATCHES), NotYet, "true if a value fits a pattern";
+}
+
+place! { MATCHES = "`matches`";
+    "pattern": Text, NotYet, "the pattern";
+    "value": Scalar, NotYet, "the value";
+}
+
+place! { WORKFLOW = "a workflow";
+    "jobs": List(&OneOf(&[Text, Single(&OneOf(&[Scalar, Open(&INVOCATION)]))])), Works, "its jobs";
+    "when": Condition, Works, "it runs only if this holds";
+    "unless": Condition, Works, "it runs only if this does not hold";
+    "triggers": List(&Keys(&TRIGGER)), NotYet, "when it runs by itself";
+    "max_auto_reruns": Integer(1, 5), NotYet, "how often its failed jobs are run again";
+    "description": Text, Inert, "what this is";
+}
+
+place! {
+    /// Keys of a job in a workflow; all others are the job's parameters.
+    INVOCATION = "a job of a workflow";
+    "name": Text, Works, "its name in this workflow";
+    "requires": List(&OneOf(&[Text, Single(&TEXTS)])), Works, "the jobs that end before it starts, and how they may end";
+    "pre-steps": Steps, Works, "steps before those of the job";
+    "post-steps": Steps, Works, "steps after those of the job";
+    "context": TEXTS, NotYet, "the contexts whose variables it gets";
+    "type": Choice(&["approval", "no-op"]), NotYet, "what it is, where it is no job of `jobs`";
+    "filters": OneOf(&[Scalar, Keys(&FILTERS)]), NotYet, "on which branches and tags it runs";
+    "matrix": Keys(&MATRIX), NotYet, "runs it once for each combination of parameters";
+    "serial-group": Text, NotYet, "the group in which one job runs at a time";
+    "override-with": Text, NotYet, "a job of an orb that takes its place";
+}
+
+place! { FILTERS = "`filters`";
+    "branches": Keys(&RULE), NotYet, "on which branches";
+    "tags": Keys(&RULE), NotYet, "on which tags; without it on none";
+}
+
+place! { RULE = "a filter";
+    "only": TEXTS, NotYet, "names and `/patterns/` that fit";
+    "ignore": TEXTS, NotYet, "names and `/patterns/` that do not fit";
+}
+
+place! { MATRIX = "`matrix`";
+    "parameters": Named(&Any), NotYet, "the values of each parameter";
+    "exclude": List(&Named(&Any)), NotYet, "combinations that are left out";
+    "alias": Text, NotYet, "a name for all of them, in `requires`";
+}
+
+place! { TRIGGER = "a trigger";
+    "schedule": Keys(&SCHEDULE), NotYet, "when";
+}
+
+place! { SCHEDULE = "`schedule`";
+    "cron": Text, NotYet, "in five fields, in UTC";
+    "filters": Keys(&FILTERS), NotYet, "on which branches";
 }

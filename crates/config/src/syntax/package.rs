@@ -5,8 +5,9 @@ use std::rc::Rc;
 
 use indexmap::IndexMap;
 
-use super::keys::{COMMAND, EXECUTOR, JOB, ORB, Place};
+use super::keys::{COMMAND, EXECUTOR, JOB, ORB};
 use super::parameter::Declares;
+use super::place::Place;
 use super::{Declarations, Reader};
 use crate::OrbReference;
 use crate::diagnostic::{code, error};
@@ -87,14 +88,20 @@ impl Packages {
         homes.zip(&self.0)
     }
 
-    /// The package, and the name there, that a name means where it stands.
-    pub(crate) fn locate<'n>(&self, home: Home, name: &'n str) -> Option<(Home, &'n str)> {
+    /// The package, and the name there, that a name means where it stands: `name`, or `alias/name`
+    /// for one of an orb. What has such a name itself, as in an expanded config, goes first.
+    pub(crate) fn locate<'n>(
+        &self,
+        kind: Kind,
+        home: Home,
+        name: &'n str,
+    ) -> Option<(Home, &'n str)> {
         match name.split_once('/') {
-            None => Some((home, name)),
-            Some((alias, name)) => {
+            Some((alias, element)) if !self.at(home).definitions(kind).contains_key(name) => {
                 let orb = self.at(home).orbs.get(alias).copied()??;
-                Some((orb, name))
+                Some((orb, element))
             }
+            _ => Some((home, name)),
         }
     }
 
@@ -102,17 +109,17 @@ impl Packages {
         &self.0[usize::from(home.0)]
     }
 
-    /// What a name means where it stands: `name`, or `alias/name` for one of an orb.
+    /// What a name means where it stands.
     pub(crate) fn find(&self, kind: Kind, home: Home, name: &str) -> Lookup<'_> {
-        if let Some((alias, _)) = name.split_once('/')
-            && self.at(home).orbs.get(alias).is_some_and(Option::is_none)
-        {
-            return Lookup::Unavailable;
-        }
         let found = self
-            .locate(home, name)
+            .locate(kind, home, name)
             .and_then(|(home, name)| self.at(home).definitions(kind).get(name));
-        found.map_or(Lookup::Absent, Lookup::Found)
+        let alias = name.split_once('/').map(|(alias, _)| alias);
+        match (found, alias.and_then(|alias| self.at(home).orbs.get(alias))) {
+            (Some(definition), _) => Lookup::Found(definition),
+            (None, Some(None)) => Lookup::Unavailable,
+            (None, _) => Lookup::Absent,
+        }
     }
 
     /// [`Packages::find`]; what is absent is reported with `code`.
@@ -155,7 +162,7 @@ impl Packages {
             reader.report(error(code, span, message).maybe_help(help));
             return;
         };
-        let Some((orb, _)) = self.locate(home, name) else {
+        let Some((orb, _)) = self.locate(kind, home, name) else {
             let names = || self.at(home).orbs.keys().map(|name| &**name);
             let help = reader.cx.hint(alias, names(), |_| {
                 format!("import it: `orbs:` with `{alias}: namespace/{alias}@1.0.0`")

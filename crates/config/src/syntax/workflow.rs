@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use outrider_model::Outcome;
 
 use super::Reader;
-use super::keys::{INVOCATION, Support, WORKFLOW};
+use super::keys::{INVOCATION, WORKFLOW};
 use crate::diagnostic::{code, error, list};
 use crate::yaml::{Entry, Mapping, Node, Span, Value};
 
@@ -70,7 +70,7 @@ pub(crate) struct Requires {
 
 /// CircleCI's words for how a job may end. What it calls failed includes timeouts and failures of
 /// the infrastructure.
-const STATUSES: &[(&str, &[Outcome])] = &[
+pub(crate) const STATUSES: &[(&str, &[Outcome])] = &[
     ("success", &[Outcome::Passed]),
     (
         "failed",
@@ -170,7 +170,7 @@ impl Reader<'_> {
             match INVOCATION.support(key) {
                 Some(support) => {
                     self.check_support(key, entry.key_span, support);
-                    into.refused |= support == Support::NotYet;
+                    into.refused |= support.is_error();
                 }
                 None => {
                     arguments.entries.insert(key.clone(), entry.clone());

@@ -11,9 +11,10 @@ use outrider_model::plan::{
 use crate::diagnostic::{code, error};
 use crate::syntax::Reader;
 use crate::syntax::keys::{
-    ADD_SSH_KEYS, ATTACH_WORKSPACE, CHECKOUT, PERSIST_TO_WORKSPACE, Place, RESTORE_CACHE,
-    SAVE_CACHE, SETUP_REMOTE_DOCKER, STORE_ARTIFACTS, STORE_TEST_RESULTS,
+    ADD_SSH_KEYS, ATTACH_WORKSPACE, CHECKOUT, PERSIST_TO_WORKSPACE, RESTORE_CACHE, SAVE_CACHE,
+    SETUP_REMOTE_DOCKER, STORE_ARTIFACTS, STORE_TEST_RESULTS,
 };
+use crate::syntax::place::Place;
 use crate::yaml::{Mapping, Node, Span, Value};
 
 /// The longest key of a cache, with its templates.
@@ -133,9 +134,7 @@ impl Keys<'_> {
         let Some(node) = self.mapping.present("depth") else {
             return Some(method);
         };
-        let depth = self
-            .reader
-            .integer(node, "`depth`", (1, i32::MAX.unsigned_abs()))?;
+        let depth = self.reader.integer(node, "`depth`", (1, 1_000_000))?;
         if !matches!(method, CheckoutMethod::Shallow { .. }) {
             let message = "`depth` does nothing without `method: shallow`";
             let draft = error(code::MISSING_KEY, node.span, message);

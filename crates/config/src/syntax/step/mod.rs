@@ -7,11 +7,14 @@ use std::rc::Rc;
 
 use outrider_model::plan::Step as Planned;
 
-use super::keys::{CONDITIONAL, STEPS, Support};
+use super::keys::{CONDITIONAL, STEPS};
 use super::package::{Kind, Lookup, Packages};
+use super::place::Support;
 use super::{Definition, Reader};
 use crate::diagnostic::{code, error};
 use crate::yaml::{Home, Mapping, Node, Span, Value};
+
+pub(crate) use run::{NO_OUTPUT_TIMEOUT, name_of};
 
 /// A step as written.
 pub(crate) enum Step<'a> {
@@ -71,7 +74,7 @@ impl Reader<'_> {
         let built_in = STEPS.support(&name);
         match packages.find(Kind::Command, node.home, &name) {
             Lookup::Found(definition) => {
-                let (home, own) = packages.locate(node.home, &name)?;
+                let (home, own) = packages.locate(Kind::Command, node.home, &name)?;
                 let command = Command {
                     home,
                     name: own.into(),
@@ -89,8 +92,8 @@ impl Reader<'_> {
             Lookup::Absent => {}
         }
         match built_in {
-            Some(Support::NotYet) => {
-                self.not_supported(span, &format!("the step `{name}`"));
+            Some(Support::Refused(reason)) => {
+                self.refused(span, &format!("the step `{name}`"), reason);
                 None
             }
             Some(_) => self.built_in(&name, span, body),

@@ -10,7 +10,8 @@ use crate::syntax::Reader;
 use crate::syntax::keys::RUN;
 use crate::yaml::{Mapping, Node, Span, Value};
 
-const NO_OUTPUT_TIMEOUT: Duration = Duration::from_secs(600);
+/// How long a step may write nothing that says nothing else.
+pub(crate) const NO_OUTPUT_TIMEOUT: Duration = Duration::from_secs(600);
 const LONGEST_RERUN_DELAY: Duration = Duration::from_secs(600);
 /// How much of a command stands for its name.
 const LONGEST_NAME: usize = 80;
@@ -114,7 +115,7 @@ fn plain_run(command: String) -> RunStep {
 }
 
 /// The first line of a command that says something, cut to a length that fits a screen.
-fn name_of(command: &str) -> String {
+pub(crate) fn name_of(command: &str) -> String {
     let mut lines = command
         .lines()
         .map(str::trim)
