@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Reader;
-use crate::diagnostic::{code, error};
+use crate::diagnostic::{code, error, warning};
 use crate::yaml::Node;
 
 /// The longest duration that makes sense here; it keeps arithmetic far from overflow.
@@ -15,18 +15,27 @@ impl Reader<'_> {
         if self.unknown(node) {
             return None;
         }
+        if let Some(seconds) = parse(&format!("{text}s")).filter(|_| is_number(&text)) {
+            let message = format!("{what} has no unit: it is taken for seconds");
+            let help = format!("say the unit: `{text}s`, `{text}m` or `{text}h`");
+            self.report(warning(code::BAD_DURATION, node.span, message).help(help));
+            return Some(seconds);
+        }
         let duration = parse(&text);
         if duration.is_none() {
-            let help = if text.parse::<f64>().is_ok() {
-                format!("say the unit: `{text}s`, `{text}m` or `{text}h`")
-            } else {
-                "write a number and a unit: `30s`, `20m`, `1.5h`, `1h30m`".to_owned()
-            };
             let message = format!("{what} cannot be `{text}`");
-            self.report(error(code::BAD_DURATION, node.span, message).help(help));
+            self.report(
+                error(code::BAD_DURATION, node.span, message)
+                    .help("write a number and a unit: `30s`, `20m`, `1.5h`, `1h30m`"),
+            );
         }
         duration
     }
+}
+
+fn is_number(text: &str) -> bool {
+    let text = text.trim();
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_digit() || c == '.')
 }
 
 /// Go's format, without signs; also with spaces around the numbers.

@@ -11,10 +11,17 @@ use super::place::{Key, Place, Shape};
 
 /// One line for each key: its name, what may stand behind it, what becomes of it, what it is for.
 macro_rules! place {
-    ($(#[$doc:meta])* $place:ident = $name:literal; $($key:literal: $shape:expr, $support:expr, $about:literal;)*) => {
+    ($(#[$doc:meta])* $place:ident = $name:literal; $($keys:tt)*) => {
+        place! { $(#[$doc])* $place = $name, false; $($keys)* }
+    };
+    ($(#[$doc:meta])* $place:ident = $name:literal, ignores unknown keys; $($keys:tt)*) => {
+        place! { $(#[$doc])* $place = $name, true; $($keys)* }
+    };
+    ($(#[$doc:meta])* $place:ident = $name:literal, $ignores:literal; $($key:literal: $shape:expr, $support:expr, $about:literal;)*) => {
         $(#[$doc])*
         pub(crate) static $place: Place = Place {
             name: $name,
+            ignores_unknown: $ignores,
             keys: &[$(Key { name: $key, shape: $shape, support: $support, about: $about }),*],
         };
     };
@@ -41,6 +48,7 @@ place! { TOP = "the config";
     "description": Text, Inert, "what this is";
     "display": Any, Inert, "where people find more";
     "examples": Any, Inert, "how an orb is used";
+    "notify": Any, NoEffect, "whom an old version of CircleCI told about results";
     "experimental": Any, NoEffect, "settings of the cloud's notifications";
 }
 
@@ -110,7 +118,7 @@ place! { RETENTION = "`retention`";
     "caches": Text, Works, "for how many days caches are kept: `1d` to `30d`";
 }
 
-place! { MACHINE = "`machine`";
+place! { MACHINE = "`machine`", ignores unknown keys;
     "enabled": Boolean, Works, "true";
     "image": Text, Differs("it is kept and shown; the process executor runs on the host as it is"), "the image of the machine";
     "resource_class": Text, Works, "as in the job";
@@ -118,12 +126,12 @@ place! { MACHINE = "`machine`";
     "docker_layer_caching": OneOf(&[Boolean, Text]), NoEffect, "whether layers of images are kept";
 }
 
-place! { MACOS = "`macos`";
+place! { MACOS = "`macos`", ignores unknown keys;
     "xcode": Text, Works, "the version of Xcode";
     "code_signing": Any, NoEffect, "signing with what CircleCI keeps";
 }
 
-place! { DOCKER_IMAGE = "an image of `docker`";
+place! { DOCKER_IMAGE = "an image of `docker`", ignores unknown keys;
     "image": Text, Works, "which one";
     "name": Text, Works, "the host name by which the others reach it";
     "entrypoint": TEXTS, Works, "replaces that of the image";
@@ -135,12 +143,12 @@ place! { DOCKER_IMAGE = "an image of `docker`";
     "gcp_auth": Keys(&GCP_AUTH), Works, "how to log in at Google Cloud";
 }
 
-place! { AUTH = "`auth`";
+place! { AUTH = "`auth`", ignores unknown keys;
     "username": Text, Works, "the user";
     "password": Text, Works, "the password: a variable such as `$PASSWORD`";
 }
 
-place! { AWS_AUTH = "`aws_auth`";
+place! { AWS_AUTH = "`aws_auth`", ignores unknown keys;
     "aws_access_key_id": Text, Works, "the key's id";
     "aws_secret_access_key": Text, Works, "the key: a variable such as `$SECRET`";
     "oidc_role_arn": Text, Works, "a role that CircleCI's tokens may take";
@@ -171,7 +179,7 @@ place! {
     "deploy": Any, Differs("it runs in every task of a job with `parallelism`"), "an old form of `run`";
 }
 
-place! { RUN = "`run`";
+place! { RUN = "`run`", ignores unknown keys;
     "command": Text, Works, "the script";
     "name": Text, Works, "what people see";
     "shell": Text, Works, "the shell, where it differs from the job's";
@@ -184,14 +192,14 @@ place! { RUN = "`run`";
     "auto_rerun_delay": Text, Works, "the pause before that: `30s`, 10 minutes at most";
 }
 
-place! { CHECKOUT = "`checkout`";
+place! { CHECKOUT = "`checkout`", ignores unknown keys;
     "path": Text, Works, "where to put the code";
     "method": Choice(&["blobless", "full", "shallow"]), Works, "how much of the history comes along";
     "depth": Integer(1, 1_000_000), Works, "how many commits `shallow` takes";
     "name": Text, Works, "what people see";
 }
 
-place! { SETUP_REMOTE_DOCKER = "`setup_remote_docker`";
+place! { SETUP_REMOTE_DOCKER = "`setup_remote_docker`", ignores unknown keys;
     "version": Text, Works, "the version of the engine";
     "docker_layer_caching": OneOf(&[Boolean, Text]), NoEffect, "whether layers of images are kept";
     "prefer_same_region": Boolean, NoEffect, "where in the cloud the engine runs";
@@ -200,47 +208,47 @@ place! { SETUP_REMOTE_DOCKER = "`setup_remote_docker`";
     "name": Text, Works, "what people see";
 }
 
-place! { SAVE_CACHE = "`save_cache`";
+place! { SAVE_CACHE = "`save_cache`", ignores unknown keys;
     "key": Text, Works, "under which key";
     "paths": List(&Text), Works, "what";
     "when": WHEN, Works, "whether it runs after a failure";
     "name": Text, Works, "what people see";
 }
 
-place! { RESTORE_CACHE = "`restore_cache`";
+place! { RESTORE_CACHE = "`restore_cache`", ignores unknown keys;
     "key": Text, Works, "a key, or the start of one";
     "keys": List(&Text), Works, "several, in the order in which they are tried";
     "name": Text, Works, "what people see";
 }
 
-place! { STORE_ARTIFACTS = "`store_artifacts`";
+place! { STORE_ARTIFACTS = "`store_artifacts`", ignores unknown keys;
     "path": Text, Works, "what";
     "destination": Text, Works, "under which path";
     "name": Text, Works, "what people see";
 }
 
-place! { STORE_TEST_RESULTS = "`store_test_results`";
+place! { STORE_TEST_RESULTS = "`store_test_results`", ignores unknown keys;
     "path": Text, Works, "where the reports are";
     "name": Text, Works, "what people see";
 }
 
-place! { PERSIST_TO_WORKSPACE = "`persist_to_workspace`";
+place! { PERSIST_TO_WORKSPACE = "`persist_to_workspace`", ignores unknown keys;
     "root": Text, Works, "what the paths are relative to";
     "paths": List(&Text), Works, "what, as patterns";
     "name": Text, Works, "what people see";
 }
 
-place! { ATTACH_WORKSPACE = "`attach_workspace`";
+place! { ATTACH_WORKSPACE = "`attach_workspace`", ignores unknown keys;
     "at": Text, Works, "where to put the files";
     "name": Text, Works, "what people see";
 }
 
-place! { ADD_SSH_KEYS = "`add_ssh_keys`";
+place! { ADD_SSH_KEYS = "`add_ssh_keys`", ignores unknown keys;
     "fingerprints": List(&Text), Works, "which keys; without it all of them";
     "name": Text, Works, "what people see";
 }
 
-place! { CONDITIONAL = "a conditional step";
+place! { CONDITIONAL = "a conditional step", ignores unknown keys;
     "condition": Condition, Works, "when the steps run";
     "steps": Steps, Works, "the steps";
 }

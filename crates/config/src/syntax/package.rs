@@ -289,6 +289,15 @@ impl Loader<'_> {
     fn inline(&mut self, alias: &Rc<str>, node: &Node, depth: usize) -> Option<Home> {
         let node = node.moved(self.next_home());
         let body = node.as_mapping()?;
+        if body.entries.is_empty() {
+            // Tools that test orbs put the source here.
+            let message = format!("the orb `{alias}` is empty here");
+            self.reader.report(
+                error(code::ORB_NOT_AT_HAND, node.span, message)
+                    .help("put its `commands`, `executors` and `jobs` here, or name a version"),
+            );
+            return None;
+        }
         self.reader.check_keys(body, &ORB);
         let package = Package {
             name: alias.to_string(),

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 
 use super::Reader;
 use super::keys::{INVOCATION, PARAMETER};
-use crate::diagnostic::{code, error, list};
+use crate::diagnostic::{code, error, list, warning};
 use crate::yaml::{Node, Plain, Scalar, Span, Value};
 
 /// The type of a parameter.
@@ -77,13 +77,15 @@ impl Reader<'_> {
     }
 
     fn check_parameter_name(self, name: &str, span: Span, by: Declares) {
-        let tail = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
-        if !name.starts_with(|c: char| c.is_ascii_lowercase()) || !name.chars().all(tail) {
+        let help = "start with a letter, then use a-z, 0-9, `_` and `-`";
+        let tail = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        if !name.starts_with(|c: char| c.is_ascii_alphabetic()) || !name.chars().all(tail) {
             let message = format!("`{name}` cannot be a parameter");
-            self.report(
-                error(code::BAD_PARAMETER_NAME, span, message)
-                    .help("start with a letter, then use a-z, 0-9, `_` and `-`"),
-            );
+            self.report(error(code::BAD_PARAMETER_NAME, span, message).help(help));
+        } else if name.contains(|c: char| c.is_ascii_uppercase()) {
+            // CircleCI's documentation forbids it, its compiler does not.
+            let message = format!("`{name}` has capital letters");
+            self.report(warning(code::BAD_PARAMETER_NAME, span, message).help(help));
         } else if by == Declares::Job && INVOCATION.support(name).is_some() {
             let message = format!("a job cannot declare the parameter `{name}`");
             self.report(error(code::BAD_PARAMETER_NAME, span, message).help(format!(

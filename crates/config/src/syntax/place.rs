@@ -7,6 +7,9 @@ use crate::yaml::{Mapping, Span};
 /// A kind of mapping: what it is called, and its keys.
 pub(crate) struct Place {
     pub(crate) name: &'static str,
+    /// Whether a key that nobody knows, and that is not near a known one, does no harm. Real
+    /// configs have many of them where CircleCI does not look.
+    pub(crate) ignores_unknown: bool,
     pub(crate) keys: &'static [Key],
 }
 
@@ -124,6 +127,14 @@ impl Reader<'_> {
 
     pub(crate) fn unknown_key(self, key: &str, span: Span, place: &Place) {
         if self.cx.is_stopped() {
+            return;
+        }
+        if place.ignores_unknown && did_you_mean(key, place.names()).is_none() {
+            let message = format!("{} has no key `{key}`", place.name);
+            self.report(
+                warning(code::UNKNOWN_KEY, span, message)
+                    .help("it is ignored, as in CircleCI; you can remove it"),
+            );
             return;
         }
         let Place { name, .. } = place;

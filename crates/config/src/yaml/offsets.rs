@@ -9,6 +9,8 @@ pub(super) struct Offsets {
     bytes: u32,
     /// Where the text itself starts among all texts.
     base: u32,
+    /// Characters that were put in, in ascending order. They take no place in the source.
+    put_in: Vec<usize>,
 }
 
 impl Offsets {
@@ -22,10 +24,22 @@ impl Offsets {
             starts,
             bytes: clamp(text.len()),
             base,
+            put_in: vec![],
         }
     }
 
+    /// Notes that a character was put in before this one.
+    pub(super) fn shift(&mut self, character: usize) {
+        self.put_in.push(character);
+    }
+
+    /// Whether there may be one more: each makes the text be read again.
+    pub(super) fn can_shift(&self) -> bool {
+        self.put_in.len() < 100
+    }
+
     pub(super) fn byte(&self, character: usize) -> u32 {
+        let character = character - self.put_in.partition_point(|at| *at < character);
         if self.starts.is_empty() {
             clamp(character).min(self.bytes)
         } else {

@@ -1,5 +1,6 @@
 //! YAML events to a tree.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -30,7 +31,70 @@ impl Document {
 /// Parses a file. Without a tree there is at least one error in the sink; duplicate keys and bad
 /// merges are reported but still give a tree.
 pub(crate) fn parse(file: &File<'_>, limits: &Limits, sink: &Sink<'_>) -> Option<Document> {
-    let (text, offsets) = (file.text, Offsets::new(file.text, file.base));
+    let mut offsets = Offsets::new(file.text, file.base);
+    let mut text = Cow::Borrowed(file.text);
+    loop {
+        match build(&text, &offsets, limits, sink) {
+            Ok(document) => return document_or_empty(document, file, sink),
+            Err(Failure::Draft(draft)) => {
+                sink.push(draft);
+                return None;
+            }
+            Err(Failure::Scan(failure)) if offsets.can_shift() && is_closer(&text, &failure) => {
+                let at = failure.marker().index();
+                text = Cow::Owned(shifted(&text, at));
+                offsets.shift(at);
+            }
+            Err(Failure::Scan(failure)) => {
+                sink.push(syntax_error(file, &offsets, &failure));
+                return None;
+            }
+        }
+    }
+}
+
+/// Why there is no tree.
+enum Failure {
+    Draft(Draft),
+    Scan(ScanError),
+}
+
+/// Whether the scanner refuses a closing bracket for its column. By YAML's letter it must stand
+/// further in than the key that the list belongs to; but people write it below that key, and
+/// CircleCI reads it.
+fn is_closer(text: &str, failure: &ScanError) -> bool {
+    let at = text.chars().nth(failure.marker().index());
+    failure.info() == "invalid indentation" && matches!(at, Some(']' | '}'))
+}
+
+/// The text with one space more before a character.
+fn shifted(text: &str, character: usize) -> String {
+    let at = text.char_indices().nth(character);
+    let (before, after) = text.split_at(at.map_or(text.len(), |(at, _)| at));
+    format!("{before} {after}")
+}
+
+fn document_or_empty(
+    (root, anchors): (Option<Node>, Vec<Span>),
+    file: &File<'_>,
+    sink: &Sink<'_>,
+) -> Option<Document> {
+    match root {
+        Some(root) if !root.is_null() => Some(Document { root, anchors }),
+        _ => {
+            sink.push(empty_config(file.base));
+            None
+        }
+    }
+}
+
+/// The tree of a text, and the places of its anchors.
+fn build(
+    text: &str,
+    offsets: &Offsets,
+    limits: &Limits,
+    sink: &Sink<'_>,
+) -> Result<(Option<Node>, Vec<Span>), Failure> {
     let mut builder = Builder {
         sink,
         limits,
@@ -52,21 +116,12 @@ pub(crate) fn parse(file: &File<'_>, limits: &Limits, sink: &Sink<'_>) -> Option
                 }
             }
             Ok((event, span)) => builder.event(event, offsets.span(span)),
-            Err(failure) => Err(syntax_error(file, &offsets, &failure)),
+            Err(failure) => return Err(Failure::Scan(failure)),
         };
-        if let Err(draft) = step {
-            sink.push(draft);
-            return None;
-        }
+        step.map_err(Failure::Draft)?;
     }
     let anchors = builder.anchors.values().map(|node| node.span).collect();
-    match builder.root {
-        Some(root) if !root.is_null() => Some(Document { root, anchors }),
-        _ => {
-            sink.push(empty_config(file.base));
-            None
-        }
-    }
+    Ok((builder.root, anchors))
 }
 
 /// Builds the tree without recursion, so that depth is ours to bound.

@@ -11,7 +11,7 @@ use super::keys::{CONDITIONAL, STEPS};
 use super::package::{Kind, Lookup, Packages};
 use super::place::Support;
 use super::{Definition, Reader};
-use crate::diagnostic::{code, error};
+use crate::diagnostic::{code, error, warning};
 use crate::yaml::{Home, Mapping, Node, Span, Value};
 
 pub(crate) use run::{NO_OUTPUT_TIMEOUT, name_of};
@@ -47,6 +47,9 @@ pub(crate) struct Command {
     pub(crate) name: Rc<str>,
 }
 
+/// Built-in steps that need no keys.
+const ALONE: &[&str] = &["checkout", "setup_remote_docker", "add_ssh_keys"];
+
 impl Reader<'_> {
     /// One entry of `steps`. Commands go before what is built in, except where `shadowing` says that
     /// this is the command that took the place of the built-in step.
@@ -62,10 +65,8 @@ impl Reader<'_> {
                 let (name, entry) = self.only_entry(node, mapping)?;
                 (name.clone(), entry.key_span, Some(&entry.value))
             }
-            Value::Sequence(_) => {
-                self.refuse_list(node);
-                return None;
-            }
+            // Where a parameter of type `steps` stands without `steps:`.
+            Value::Sequence(_) => return Some(Step::Steps(node.clone())),
         };
         if self.unknown(node) {
             return None;
@@ -104,14 +105,6 @@ impl Reader<'_> {
         }
     }
 
-    fn refuse_list(self, node: &Node) {
-        let message = "a step must be text or a mapping, not a list";
-        self.report(
-            error(code::WRONG_TYPE, node.span, message)
-                .help("write `- steps: << parameters.name >>` to insert a list of steps"),
-        );
-    }
-
     fn built_in<'p>(self, name: &str, span: Span, body: Option<&Node>) -> Option<Step<'p>> {
         let step = match name {
             "when" | "unless" => return self.conditional(name, span, body),
@@ -127,8 +120,20 @@ impl Reader<'_> {
         node: &Node,
         mapping: &'n Mapping,
     ) -> Option<(&'n Rc<str>, &'n crate::yaml::Entry)> {
+        let first = mapping.entries.first();
         if mapping.entries.len() == 1 {
-            return mapping.entries.first();
+            return first;
+        }
+        // Keys that should stand one level further in. CircleCI does not look at them.
+        let alone = |name: &str| STEPS.support(name).is_none() || ALONE.contains(&name);
+        if first.is_some_and(|(name, entry)| entry.value.is_null() && alone(name)) {
+            let (name, entry) = mapping.entries.get_index(1)?;
+            let message = format!("`{name}` is not part of the step before it, and is ignored");
+            self.report(
+                warning(code::UNKNOWN_KEY, entry.key_span, message)
+                    .help("indent it two spaces more to make it part of the step"),
+            );
+            return first;
         }
         let help = if mapping.entries.contains_key("run") || mapping.entries.contains_key("name") {
             "indent the keys of the step one level more than its name"
