@@ -4,7 +4,6 @@ mod support;
 
 use outrider_config::expanded::Expanded;
 use outrider_config::{Options, SourceFile, expand, process};
-use proptest::prelude::*;
 use support::{fixtures, load, options};
 
 fn expanded(text: &str, options: &Options) -> Expanded {
