@@ -134,3 +134,92 @@ fn open() -> Value {
         json!({"type": "string", "pattern": "<<"}),
     ])
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+    use crate::diagnostic::Sink;
+    use crate::sources::Sources;
+    use crate::yaml::{Document, Mapping, Node, Plain, Value as Yaml, parse};
+    use crate::{Limits, Orbs, SourceFile};
+
+    /// What an editor reads, if it is YAML; without the keys of the top level that are there for
+    /// their anchors, which only the compiler can know.
+    fn read(path: &Path) -> Option<Value> {
+        let text = std::fs::read_to_string(path).unwrap();
+        let (source, orbs) = (SourceFile::new("", text), Orbs::new());
+        let sources = Sources::new(&source, &orbs);
+        let sink = Sink::new(&sources, 10);
+        let document = parse(sources.config(), &Limits::default(), &sink);
+        let Document { root, anchors } = document?;
+        let mut top = Mapping::clone(root.as_mapping()?);
+        top.entries.retain(|key, entry| {
+            let anchored = anchors.iter().any(|at| entry.value.span.contains(*at));
+            TOP.support(key).is_some() || !anchored
+        });
+        Some(to_json(&Node::mapping(root.span, top)))
+    }
+
+    fn to_json(node: &Node) -> Value {
+        match &node.value {
+            Yaml::Sequence(items) => items.iter().map(to_json).collect(),
+            Yaml::Mapping(mapping) => {
+                let entries = mapping.entries.iter();
+                let entries = entries.map(|(key, it)| (key.to_string(), to_json(&it.value)));
+                Value::Object(entries.collect())
+            }
+            Yaml::Scalar(scalar) => match scalar.plain() {
+                Plain::Null => Value::Null,
+                Plain::Boolean(value) => value.into(),
+                Plain::Integer(value) => value.into(),
+                Plain::Float(value) => value.into(),
+                Plain::Text(text) => text.into(),
+            },
+        }
+    }
+
+    /// All cases of the language.
+    fn cases() -> Vec<PathBuf> {
+        let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+        let list = |folder: &Path| {
+            let entries = std::fs::read_dir(folder).unwrap();
+            entries.map(|it| it.unwrap().path()).collect::<Vec<_>>()
+        };
+        let files = list(&cases).into_iter().flat_map(|topic| list(&topic));
+        files
+            .filter(|path| path.extension().is_some_and(|it| it == "yml"))
+            .collect()
+    }
+
+    #[test]
+    fn what_compiles_is_valid() {
+        let validator = jsonschema::draft7::new(&schema()).unwrap();
+        let compiles = |case: &PathBuf| case.with_extension("json").exists();
+        let mut tried = 0;
+        for case in cases().into_iter().filter(compiles) {
+            let errors: Vec<String> = validator
+                .iter_errors(&read(&case).unwrap())
+                .map(|error| format!("{}: {error}", error.instance_path()))
+                .collect();
+            assert!(errors.is_empty(), "{}: {errors:#?}", case.display());
+            tried += 1;
+        }
+        assert!(tried > 40, "only {tried} cases compile");
+    }
+
+    #[test]
+    fn unknown_keys_are_not_valid() {
+        let validator = jsonschema::draft7::new(&schema()).unwrap();
+        let mut tried = 0;
+        for case in cases() {
+            let text = std::fs::read_to_string(case.with_extension("txt")).unwrap_or_default();
+            if let Some(config) = read(&case).filter(|_| text.contains("error[unknown-key]")) {
+                assert!(!validator.is_valid(&config), "{}", case.display());
+                tried += 1;
+            }
+        }
+        assert!(tried > 2, "only {tried} cases have unknown keys");
+    }
+}

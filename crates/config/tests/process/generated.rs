@@ -1,9 +1,8 @@
 //! The expanded form of configs that nobody would write.
 
-mod support;
-
 use std::time::Duration;
 
+use super::support::options;
 use indexmap::IndexMap;
 use outrider_config::expanded::{Expanded, ExpandedJob, ExpandedWorkflow, Filters};
 use outrider_config::{SourceFile, expand, process};
@@ -15,7 +14,6 @@ use outrider_model::plan::{
 use proptest::collection::{hash_set, vec};
 use proptest::option::of;
 use proptest::prelude::*;
-use support::options;
 
 /// Any text that a config can hold where it must not be empty.
 fn text() -> impl Strategy<Value = String> {
