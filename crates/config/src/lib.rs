@@ -19,6 +19,7 @@ mod options;
 mod orbs;
 mod pattern;
 mod process;
+pub mod reference;
 mod source;
 mod sources;
 mod syntax;

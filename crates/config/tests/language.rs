@@ -6,14 +6,17 @@
 //! `#: branch main`, `#: workflow name`, `#: job name`, `#: limit jobs 3`,
 //! `#: orb acme/tools@1.2.3 tools.yml` (a file in `orbs/`).
 
+#[path = "support/load.rs"]
+mod load;
 mod support;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use load::load;
 use outrider_config::compile;
 use outrider_config::diagnostic::code;
-use support::{fixtures, load};
+use support::fixtures;
 
 #[test]
 fn every_case_gives_what_stands_beside_it() {

@@ -1,11 +1,15 @@
 //! The expanded form of configs: it compiles to the same, and is its own expanded form.
 
+mod generated;
+#[path = "../support/load.rs"]
+mod load;
+#[path = "../support/mod.rs"]
 mod support;
 
+use load::load;
 use outrider_config::expanded::Expanded;
 use outrider_config::{Options, SourceFile, expand, process};
-use proptest::prelude::*;
-use support::{fixtures, load, options};
+use support::{fixtures, options};
 
 fn expanded(text: &str, options: &Options) -> Expanded {
     let source = SourceFile::new("config.yml", text);
