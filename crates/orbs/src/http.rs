@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use reqwest::{RequestBuilder, Response, Url, redirect};
 
-use crate::resolver::InvalidSettings;
+use crate::settings::InvalidSettings;
 
 /// How the network is used.
 #[derive(Clone, Debug)]

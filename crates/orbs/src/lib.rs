@@ -13,6 +13,7 @@ mod hash;
 mod http;
 mod lock;
 mod resolver;
+mod settings;
 mod source;
 mod unresolved;
 mod version;
@@ -20,7 +21,8 @@ mod version;
 pub use hash::{ContentHash, InvalidHash};
 pub use http::Network;
 pub use lock::{Lock, LockError, Locked};
-pub use resolver::{InvalidSettings, Limits, Resolution, ResolveError, Resolver, Settings};
+pub use resolver::{Resolution, ResolveError, Resolver};
+pub use settings::{InvalidSettings, Limits, Settings};
 pub use source::{
     Cache, DEFAULT_REGISTRY, Directory, Found, Miss, Registry, Source, UrlOrbs, UrlPrefix, Wanted,
 };

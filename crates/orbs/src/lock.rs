@@ -106,7 +106,7 @@ impl Lock {
         let mut lock = Self::default();
         for entry in file.orb {
             let at = line(text, entry.span().start);
-            lock.add(entry.into_inner()).map_err(|problem| LockError {
+            lock.add(entry.get_ref()).map_err(|problem| LockError {
                 line: Some(at),
                 problem,
             })?;
@@ -114,7 +114,7 @@ impl Lock {
         Ok(lock)
     }
 
-    fn add(&mut self, entry: Entry) -> Result<(), String> {
+    fn add(&mut self, entry: &Entry) -> Result<(), String> {
         let reference = named(&entry.reference)?;
         let resolved = named(&entry.resolved)?;
         if !stands_for(&resolved, &reference) {

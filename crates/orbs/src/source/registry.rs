@@ -13,7 +13,7 @@ use super::{Found, Miss, Source, Wanted, parts};
 use crate::files;
 use crate::http::{self, Network};
 use crate::lock::stands_for;
-use crate::resolver::InvalidSettings;
+use crate::settings::InvalidSettings;
 
 /// The public registry.
 pub const DEFAULT_REGISTRY: &str = "https://circleci.com";

@@ -11,7 +11,7 @@ use reqwest::header::LOCATION;
 use super::{Found, Miss, Source, Wanted};
 use crate::files;
 use crate::http::{self, Network};
-use crate::resolver::InvalidSettings;
+use crate::settings::InvalidSettings;
 
 /// How often an answer may lead elsewhere.
 const REDIRECTS: usize = 5;
