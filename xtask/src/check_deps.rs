@@ -31,6 +31,11 @@ const RULES: &[Rule] = &[
         why: "the wire contract must not depend on either side of the wire",
     },
     Rule {
+        name: "outrider-orbs",
+        may_use: &["outrider-api", "outrider-config", "outrider-model"],
+        why: "it gets orbs for the compiler, and knows nobody who compiles",
+    },
+    Rule {
         name: "outrider-store",
         may_use: &["outrider-model"],
         why: "a store remembers; what to do with it is the server's business",
@@ -97,6 +102,7 @@ const RULES: &[Rule] = &[
             "outrider-github",
             "outrider-model",
             "outrider-operator",
+            "outrider-orbs",
             "outrider-pool",
             "outrider-runner",
             "outrider-server",
@@ -115,6 +121,7 @@ const RULES: &[Rule] = &[
             "outrider-github",
             "outrider-model",
             "outrider-operator",
+            "outrider-orbs",
             "outrider-pool",
             "outrider-runner",
             "outrider-server",

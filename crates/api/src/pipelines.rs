@@ -22,6 +22,10 @@ pub struct SubmitPipeline {
     /// Pipeline parameters, as text; their declared types decide.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub parameters: BTreeMap<String, String>,
+    /// The orbs that the config uses, and those that they use, by how they are named there. The
+    /// server asks nobody for others.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub orbs: BTreeMap<String, OrbSource>,
     /// Where the code comes from.
     #[serde(default)]
     pub source: Source,
@@ -40,6 +44,16 @@ pub struct SubmitPipeline {
     /// Only this job, without what it requires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<String>,
+}
+
+/// The source of an orb.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OrbSource {
+    /// What to call it in messages, for example `circleci/node@5.1.3`.
+    pub name: String,
+    /// Its YAML.
+    pub text: String,
 }
 
 /// A pipeline was taken: committed and queued.

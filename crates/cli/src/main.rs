@@ -9,6 +9,7 @@ mod explain;
 mod failure;
 mod job;
 mod local_runner;
+mod orbs;
 mod paths;
 mod pipeline;
 mod queue;

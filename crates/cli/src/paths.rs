@@ -21,6 +21,13 @@ pub fn kept_runs() -> Result<PathBuf, Failure> {
     below_data("runs")
 }
 
+/// The folder where fetched orbs are kept: `~/.cache/outrider/orbs` on Linux. Without a home there
+/// is none.
+pub fn orb_cache() -> Option<PathBuf> {
+    let dirs = ProjectDirs::from("", "", "outrider")?;
+    Some(dirs.cache_dir().join("orbs"))
+}
+
 fn below_data(name: &str) -> Result<PathBuf, Failure> {
     ProjectDirs::from("", "", "outrider")
         .map(|dirs| dirs.data_dir().join(name))

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use outrider_api::pipelines::{ListPipelines, PipelineDetail, SubmitPipeline};
+use outrider_config::SourceFile;
 use outrider_model::plan::Source;
 use outrider_model::{PipelineId, RequestId, Timestamp};
 use outrider_service::{Clock, OsRandom, SystemClock};
@@ -17,6 +18,7 @@ use outrider_service::{Clock, OsRandom, SystemClock};
 use crate::args::key_value;
 use crate::connection::ConnectionArgs;
 use crate::failure::{Failure, code};
+use crate::orbs::OrbArgs;
 use crate::run::{Observer, Verbosity};
 use crate::show::{self, Table, hint, say};
 
@@ -65,6 +67,8 @@ pub struct TriggerArgs {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    orbs: OrbArgs,
 }
 
 /// Which pipelines.
@@ -137,7 +141,7 @@ pub async fn run(verb: PipelineVerb) -> Result<ExitCode, Failure> {
 
 async fn trigger(args: TriggerArgs) -> Result<ExitCode, Failure> {
     let client = args.connection.client()?;
-    let (request, name) = args.request()?;
+    let (request, name) = args.request().await?;
     // One key for all tries of this command: a repeated submission makes one pipeline.
     let key = RequestId::new(SystemClock.now(), &OsRandom::new()).to_string();
     let submitted = client.submit_pipeline(&request, Some(&key)).await?;
@@ -169,22 +173,27 @@ async fn trigger(args: TriggerArgs) -> Result<ExitCode, Failure> {
 
 impl TriggerArgs {
     /// What to send, and the name of the project.
-    fn request(&self) -> Result<(SubmitPipeline, String), Failure> {
+    async fn request(&self) -> Result<(SubmitPipeline, String), Failure> {
         let fetched = match (&self.git, &self.config) {
             (Some(url), config) => {
                 Some(git::look(url, self.reference.as_deref(), config.is_none())?)
             }
             (None, _) => None,
         };
-        let (config, config_name) = match (&self.config, &fetched) {
-            (None, Some(fetched)) => (fetched.config.clone(), ".circleci/config.yml".to_owned()),
+        let default = || PathBuf::from(".circleci/config.yml");
+        let (config, path) = match (&self.config, &fetched) {
+            (None, Some(fetched)) => (fetched.config.clone(), default()),
             (path, _) => {
-                let path = path
-                    .clone()
-                    .unwrap_or_else(|| PathBuf::from(".circleci/config.yml"));
-                (crate::run::read_config(&path)?, path.display().to_string())
+                let path = path.clone().unwrap_or_else(default);
+                (crate::run::read_config(&path)?, path)
             }
         };
+        let source_file = SourceFile::new(path.display().to_string(), config.clone());
+        let beside = match (&self.config, &fetched) {
+            (None, Some(fetched)) => fetched.folder.path().join("config.yml"),
+            _ => path,
+        };
+        let orbs = self.orbs.resolve(&source_file, Some(&beside)).await?;
         let project = self.project.clone().unwrap_or_else(|| match &self.git {
             Some(url) => git::project_name(url),
             None => crate::run::folder_name(std::path::Path::new(".")),
@@ -200,9 +209,10 @@ impl TriggerArgs {
         let branch = self.branch.clone().or_else(|| self.reference.clone());
         let request = SubmitPipeline {
             config,
-            config_name: Some(config_name),
+            config_name: Some(source_file.name),
             project: project.clone(),
             parameters: self.parameters.iter().cloned().collect::<BTreeMap<_, _>>(),
+            orbs: crate::orbs::on_the_wire(&orbs),
             source,
             branch: if self.tag.is_some() { None } else { branch },
             tag: self.tag.clone(),

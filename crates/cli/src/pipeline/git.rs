@@ -11,6 +11,8 @@ pub struct Fetched {
     pub revision: String,
     /// Its `.circleci/config.yml`; empty where nobody asked for it.
     pub config: String,
+    /// Holds its `orbs.lock`, if it has one.
+    pub folder: tempfile::TempDir,
 }
 
 /// Fetches one commit into a temporary repository and reads its config.
@@ -34,7 +36,15 @@ pub fn look(url: &str, reference: Option<&str>, config: bool) -> Result<Fetched,
         true => git(&["show", "FETCH_HEAD:.circleci/config.yml"])?,
         false => String::new(),
     };
-    Ok(Fetched { revision, config })
+    if let Ok(lock) = git(&["show", "FETCH_HEAD:.circleci/orbs.lock"]) {
+        std::fs::write(folder.path().join("orbs.lock"), lock)
+            .map_err(|error| Failure::cannot_write("a temporary file", error))?;
+    }
+    Ok(Fetched {
+        revision,
+        config,
+        folder,
+    })
 }
 
 fn git(folder: &Path, arguments: &[&str]) -> Result<String, Failure> {

@@ -16,7 +16,7 @@ use indexmap::IndexMap;
 use outrider_api::client::{Client, ClientSettings};
 use outrider_api::pipelines::SubmitPipeline;
 use outrider_api::tokens::{CreateToken, TokenScope};
-use outrider_config::{Options, ParameterValue, PipelineValues, SourceFile};
+use outrider_config::{Options, Orbs, ParameterValue, PipelineValues, SourceFile};
 use outrider_model::plan::{EnvironmentKind, Plan, Source};
 use outrider_model::secret::Token;
 use outrider_model::{ClassName, PipelineId, Random};
@@ -30,6 +30,7 @@ pub use project::{folder_name, read_config};
 use crate::args::key_value;
 use crate::failure::{Failure, code};
 use crate::local_runner::{self, LocalRunner};
+use crate::orbs::OrbArgs;
 use crate::runner::ExecutorKind;
 use crate::server::open_parts;
 use crate::show::hint;
@@ -82,6 +83,8 @@ pub struct RunArgs {
     /// Leave the data folder: the store, logs and working directories.
     #[arg(long)]
     keep: bool,
+    #[command(flatten)]
+    orbs: OrbArgs,
 }
 
 /// The class of all jobs of a local run.
@@ -92,9 +95,15 @@ const END_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Runs it.
 pub async fn run(args: RunArgs) -> Result<ExitCode, Failure> {
-    let request = args.request()?;
+    let mut request = args.request()?;
     let environment = args.environment()?;
-    let images_on_host = args.check(&request)?;
+    let source = source(&request);
+    let orbs = args
+        .orbs
+        .resolve(&source, Some(&args.config_path()))
+        .await?;
+    request.orbs = crate::orbs::on_the_wire(&orbs);
+    let images_on_host = args.check(&request, &source, orbs)?;
     let data = DataFolder::new(args.keep)?;
     let platform = Platform::start(&args, data.path(), environment, images_on_host).await?;
     let submitted = platform.client.submit_pipeline(&request, None).await?;
@@ -113,10 +122,7 @@ pub async fn run(args: RunArgs) -> Result<ExitCode, Failure> {
 impl RunArgs {
     fn request(&self) -> Result<SubmitPipeline, Failure> {
         let folder = project::folder(&self.path)?;
-        let path = self
-            .config
-            .clone()
-            .unwrap_or_else(|| project::default_config(&self.path));
+        let path = self.config_path();
         let facts = project::Facts::of(&folder);
         let branch = if self.tag.is_some() {
             None
@@ -128,6 +134,7 @@ impl RunArgs {
             config_name: Some(path.display().to_string()),
             project: facts.project,
             parameters: self.parameters.iter().cloned().collect(),
+            orbs: BTreeMap::new(),
             source: Source::Directory {
                 path: folder.display().to_string(),
                 committed: self.committed,
@@ -140,11 +147,19 @@ impl RunArgs {
         })
     }
 
+    fn config_path(&self) -> PathBuf {
+        let config = self.config.clone();
+        config.unwrap_or_else(|| project::default_config(&self.path))
+    }
+
     /// Compiles before anything is started, so that what is wrong shows at once and in colour.
     /// Tells whether jobs that name images run on this host.
-    fn check(&self, request: &SubmitPipeline) -> Result<bool, Failure> {
-        let name = request.config_name.clone().unwrap_or_default();
-        let source = SourceFile::new(name, request.config.clone());
+    fn check(
+        &self,
+        request: &SubmitPipeline,
+        source: &SourceFile,
+        orbs: Orbs,
+    ) -> Result<bool, Failure> {
         let parameters: IndexMap<_, _> = request
             .parameters
             .iter()
@@ -161,12 +176,13 @@ impl RunArgs {
             },
             only_workflow: request.workflow.clone(),
             only_job: request.job.clone(),
+            orbs,
             ..Options::new(class()?)
         };
         let color = std::io::IsTerminal::is_terminal(&std::io::stderr());
-        let compiled = outrider_config::compile(&source, &options).map_err(|diagnostics| {
+        let compiled = outrider_config::compile(source, &options).map_err(|diagnostics| {
             let count = diagnostics.len();
-            let text = diagnostics.render(&source, color);
+            let text = diagnostics.render(source, color);
             let things = if count == 1 {
                 "1 problem".to_owned()
             } else {
@@ -178,7 +194,7 @@ impl RunArgs {
             )
         })?;
         if !compiled.warnings.is_empty() {
-            hint!("{}", compiled.warnings.render(&source, color));
+            hint!("{}", compiled.warnings.render(source, color));
         }
         let on_host = self.executor == Some(ExecutorKind::Process);
         check_images(&compiled.plan, on_host).map(|()| on_host)
@@ -200,6 +216,11 @@ impl RunArgs {
             (false, false) => Verbosity::Failures,
         }
     }
+}
+
+fn source(request: &SubmitPipeline) -> SourceFile {
+    let name = request.config_name.clone().unwrap_or_default();
+    SourceFile::new(name, request.config.clone())
 }
 
 fn class() -> Result<ClassName, Failure> {

@@ -11,7 +11,7 @@ use outrider_model::PipelineId;
 use outrider_model::plan::{JobKind, Source, Trigger};
 use outrider_store::{CancelTarget, Event, EventSeq, NewPipeline, Reserved};
 
-use super::Core;
+use super::{Core, orbs};
 use crate::ApiError;
 use crate::watch::Topic;
 
@@ -22,12 +22,13 @@ impl Core {
     /// Compiles a config and queues it.
     pub async fn submit_pipeline(
         &self,
-        request: SubmitPipeline,
+        mut request: SubmitPipeline,
         idempotency_key: Option<String>,
     ) -> Result<SubmittedPipeline, ApiError> {
         check_project(&request.project)?;
         let reserved = self.reserve_if_named(&request).await?;
-        let options = self.options(&request, reserved);
+        let mut options = self.options(&request, reserved);
+        options.orbs = orbs::given(std::mem::take(&mut request.orbs))?;
         let name = request
             .config_name
             .clone()

@@ -1,0 +1,5 @@
+//! Getting orbs from real folders and real servers.
+
+mod common;
+mod local;
+mod network;
