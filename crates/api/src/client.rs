@@ -212,6 +212,12 @@ impl Client {
             .await
     }
 
+    /// Approves a job that is on hold; shows it as it is then.
+    pub async fn approve_job(&self, id: JobId) -> Result<JobDetail> {
+        self.call(self.request(Method::POST, &format!("/jobs/{id}/approve")))
+            .await
+    }
+
     /// Shows a task with its attempts.
     pub async fn task(&self, id: TaskId) -> Result<TaskDetail> {
         self.get(&format!("/tasks/{id}")).await

@@ -42,8 +42,9 @@ pub struct TaskDetail {
     pub pipeline: PipelineId,
     /// The name of its job.
     pub job_name: String,
-    /// Its resource class.
-    pub class: String,
+    /// Its resource class; none where no runner has to do with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<String>,
     /// Its attempts, oldest first.
     pub attempts: Vec<Attempt>,
 }

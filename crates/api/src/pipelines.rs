@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use outrider_model::plan::{Source, Trigger};
+use outrider_model::plan::{JobType, Source, Trigger};
 use outrider_model::reason::EndReason;
 use outrider_model::{JobId, PipelineId, Status, TaskId, Timestamp, WorkflowId};
 use serde::{Deserialize, Serialize};
@@ -144,8 +144,12 @@ pub struct Job {
     pub number: u64,
     /// Where it stands.
     pub status: Status,
-    /// Its resource class.
-    pub class: String,
+    /// What it is: `build`, `approval`, …
+    #[serde(rename = "type")]
+    pub job_type: JobType,
+    /// Its resource class; none where no runner has to do with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<String>,
     /// The names of the jobs that it requires.
     pub requires: Vec<String>,
     /// How many tasks it is.
@@ -164,6 +168,9 @@ pub struct Job {
     /// When its last task ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Timestamp>,
+    /// Who approved it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved_by: Option<String>,
 }
 
 /// What a cancellation did.

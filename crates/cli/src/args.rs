@@ -62,7 +62,7 @@ pub enum Verb {
     /// Trigger, list, show and cancel pipelines on a server.
     #[command(subcommand)]
     Pipeline(pipeline::PipelineVerb),
-    /// Show a job, read its log, cancel it.
+    /// Show a job, read its log, approve it, cancel it.
     #[command(subcommand)]
     Job(job::JobVerb),
     /// Say why a task waits, or why it ended as it did, and what to do.

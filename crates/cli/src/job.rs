@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use clap::{Args, Subcommand};
 use outrider_api::client::Client;
 use outrider_api::jobs::{JobDetail, LogEnd, LogPiece, LogQuery, Task};
+use outrider_api::pipelines::Job;
 use outrider_model::{JobId, TaskId};
 
 use crate::connection::ConnectionArgs;
@@ -21,6 +22,8 @@ pub enum JobVerb {
     Show(JobArgs),
     /// Print a job's output.
     Logs(LogsArgs),
+    /// Let an approval job pass that is on hold.
+    Approve(JobArgs),
     /// End a job: what has not started never does, what runs is stopped.
     Cancel(JobArgs),
 }
@@ -64,6 +67,14 @@ pub async fn run(verb: JobVerb) -> Result<ExitCode, Failure> {
             }
         }
         JobVerb::Logs(args) => logs(args).await?,
+        JobVerb::Approve(args) => {
+            let detail = args.connection.client()?.approve_job(args.job).await?;
+            if args.json {
+                show::json(&detail);
+            } else {
+                say!("{}", approved(&detail.job));
+            }
+        }
         JobVerb::Cancel(args) => {
             let canceled = args.connection.client()?.cancel_job(args.job).await?;
             if args.json {
@@ -85,7 +96,13 @@ fn print(detail: &JobDetail) {
         job.number,
         show::status(job.status)
     );
-    say!("class {}", job.class);
+    match &job.class {
+        Some(class) => say!("class {class}"),
+        None => say!("type {}", job.job_type.as_str()),
+    }
+    if let Some(by) = &job.approved_by {
+        say!("approved by {by}");
+    }
     if let Some(reason) = &job.reason {
         say!("{reason}\n  {}", reason.advice());
     }
@@ -98,6 +115,14 @@ fn print(detail: &JobDetail) {
         ]);
     }
     table.print("It has no tasks.");
+}
+
+/// Whose approval counts: that of whoever came first.
+fn approved(job: &Job) -> String {
+    match &job.approved_by {
+        Some(by) => format!("{} is approved by {by}", job.name),
+        None => format!("{} is approved", job.name),
+    }
 }
 
 async fn logs(args: LogsArgs) -> Result<(), Failure> {

@@ -78,6 +78,7 @@ pub const fn status(status: Status) -> &'static str {
     match status {
         Status::Finished(Outcome::NotRun) => "not run",
         Status::Finished(Outcome::TimedOut) => "timed out",
+        Status::OnHold => "on hold",
         other => other.as_str(),
     }
 }
@@ -126,6 +127,7 @@ pub const fn sign(status: Status) -> &'static str {
     match status {
         Status::Blocked => "·",
         Status::Queued => "…",
+        Status::OnHold => "?",
         Status::Running => "▶",
         Status::Finished(Outcome::Passed) => "✓",
         Status::Finished(Outcome::NotRun) => "-",

@@ -84,15 +84,63 @@ impl JobKind {
         }
     }
 
+    /// Its type.
+    pub const fn job_type(&self) -> JobType {
+        match self {
+            Self::Build(_) => JobType::Build,
+            Self::Approval => JobType::Approval,
+            Self::NoOp => JobType::NoOp,
+            Self::Release { .. } => JobType::Release,
+            Self::Lock { .. } => JobType::Lock,
+            Self::Unlock { .. } => JobType::Unlock,
+        }
+    }
+
     /// Its type as a config writes it.
     pub const fn as_str(&self) -> &'static str {
+        self.job_type().as_str()
+    }
+}
+
+/// What a job is, in a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub enum JobType {
+    /// Runs steps on runners.
+    Build,
+    /// Waits until somebody approves it.
+    Approval,
+    /// Passes at once.
+    NoOp,
+    /// Follows a release in CircleCI's service.
+    Release,
+    /// Takes a lock.
+    Lock,
+    /// Gives a lock back.
+    Unlock,
+}
+
+impl JobType {
+    /// All types. Storage numbers are places in here.
+    pub const ALL: [Self; 6] = [
+        Self::Build,
+        Self::Approval,
+        Self::NoOp,
+        Self::Release,
+        Self::Lock,
+        Self::Unlock,
+    ];
+
+    /// The type as a config writes it.
+    pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Build(_) => "build",
+            Self::Build => "build",
             Self::Approval => "approval",
             Self::NoOp => "no-op",
-            Self::Release { .. } => "release",
-            Self::Lock { .. } => "lock",
-            Self::Unlock { .. } => "unlock",
+            Self::Release => "release",
+            Self::Lock => "lock",
+            Self::Unlock => "unlock",
         }
     }
 }

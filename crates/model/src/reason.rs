@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::report::Exit;
-use crate::{ClassName, Outcome, Status, Timestamp};
+use crate::{ClassName, JobId, Outcome, Status, Timestamp};
 
 /// Why a task ended as it did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,6 +85,24 @@ pub enum EndReason {
         /// How that job ended.
         outcome: Outcome,
     },
+    /// A newer pipeline of its project came before it in the line for a group.
+    Overtaken {
+        /// The group.
+        group: Group,
+        /// The number of the newer pipeline.
+        by: u64,
+    },
+    /// It waited too long for its turn in a group.
+    NoTurn {
+        /// The group.
+        group: Group,
+        /// How long it may wait, in milliseconds.
+        #[serde(with = "crate::time::millis", rename = "limit_ms")]
+        #[cfg_attr(feature = "schema", schema(value_type = u64))]
+        limit: Duration,
+    },
+    /// It is a release job: what it would follow is in CircleCI's service.
+    ReleaseElsewhere,
     /// The runner could not do its part.
     Infrastructure {
         /// What went wrong.
@@ -150,6 +168,16 @@ impl fmt::Display for EndReason {
             Self::RequirementNotMet { job, outcome } => {
                 write!(f, "required job \"{job}\" ended as {outcome}")
             }
+            Self::Overtaken { group, by } => write!(
+                f,
+                "pipeline #{by} of this project, which is newer, came first in the line for the {group}"
+            ),
+            Self::NoTurn { group, limit } => {
+                write!(f, "it waited {} for its turn in the {group}", Span(*limit))
+            }
+            Self::ReleaseElsewhere => {
+                f.write_str("a release job follows a release in CircleCI's service, and only there")
+            }
             Self::Infrastructure { message } => write!(f, "the runner could not go on: {message}"),
         }
     }
@@ -185,6 +213,15 @@ impl EndReason {
                 "Look at the runners of this class: `outrider doctor` on their host says what is missing."
             }
             Self::RequirementNotMet { .. } => "Mend the required job.",
+            Self::Overtaken { .. } => {
+                "Nothing to do if the newer pipeline does the same work; trigger the pipeline again to run it after that."
+            }
+            Self::NoTurn { .. } => {
+                "See what the job does that had the turn; trigger the pipeline again to run it."
+            }
+            Self::ReleaseElsewhere => {
+                "Replace it by a job that makes or checks the release, or leave it out."
+            }
             Self::Infrastructure { .. } => {
                 "See the runner's log, and run `outrider doctor` on its host."
             }
@@ -201,6 +238,22 @@ pub enum WaitReason {
     Requires {
         /// Those jobs, and where they stand.
         jobs: Vec<RequiredJob>,
+    },
+    /// Somebody has to approve it.
+    Approval {
+        /// The job to approve.
+        job: JobId,
+    },
+    /// Another job has its turn in the group.
+    Turn {
+        /// The group.
+        group: Group,
+        /// Whose turn it is.
+        holder: TurnHolder,
+        /// How many others are before it in the line.
+        ahead: u32,
+        /// When it gives up and is canceled.
+        until: Timestamp,
     },
     /// Nobody serves the class.
     NoRunner {
@@ -257,6 +310,46 @@ pub struct RequiredJob {
     pub status: Status,
 }
 
+/// What admits one job at a time, over all pipelines.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub enum Group {
+    /// A serial group: until the job ends.
+    Serial {
+        /// Its name.
+        name: String,
+    },
+    /// A lock: until it is given back, or the workflow ends.
+    Lock {
+        /// Its name.
+        name: String,
+    },
+}
+
+impl fmt::Display for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Serial { name } => write!(f, "serial group \"{name}\""),
+            Self::Lock { name } => write!(f, "lock \"{name}\""),
+        }
+    }
+}
+
+/// The job that has its turn in a group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct TurnHolder {
+    /// Its project.
+    pub project: String,
+    /// The number of its pipeline.
+    pub pipeline: u64,
+    /// The job.
+    pub job: JobId,
+    /// Its name.
+    pub name: String,
+}
+
 impl fmt::Display for WaitReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -268,6 +361,18 @@ impl fmt::Display for WaitReason {
                 }
                 Ok(())
             }
+            Self::Approval { .. } => f.write_str("waits for approval"),
+            Self::Turn {
+                group,
+                holder,
+                ahead,
+                until,
+            } => write!(
+                f,
+                "waits for its turn in the {group}: job \"{}\" of {} #{} has it, {ahead} wait before \
+                 this one; it gives up at {until}",
+                holder.name, holder.project, holder.pipeline
+            ),
             Self::NoRunner {
                 class,
                 last_contact: None,
@@ -312,6 +417,22 @@ impl WaitReason {
     pub fn advice(&self) -> String {
         match self {
             Self::Requires { .. } => "It starts by itself once they have ended.".to_owned(),
+            Self::Approval { job } => format!(
+                "Approve it with `outrider job approve {job}`, or end it with `outrider job cancel {job}`."
+            ),
+            Self::Turn {
+                group: Group::Serial { .. },
+                holder,
+                ..
+            } => format!(
+                "It goes on by itself; see what has the turn with `outrider job show {}`.",
+                holder.job
+            ),
+            Self::Turn { holder, .. } => format!(
+                "It goes on once the workflow of that job gives the lock back or ends: \
+                 `outrider job show {}` shows the job.",
+                holder.job
+            ),
             Self::NoRunner {
                 class,
                 last_contact: None,

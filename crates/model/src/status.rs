@@ -62,6 +62,8 @@ pub enum Status {
     Blocked,
     /// It may start as soon as a runner has room.
     Queued,
+    /// It goes on as soon as somebody approves it.
+    OnHold,
     /// A runner has it.
     Running,
     /// It ended.
@@ -69,8 +71,8 @@ pub enum Status {
 }
 
 impl Status {
-    /// All statuses, in the order of a life.
-    pub const ALL: [Self; 9] = [
+    /// All statuses, in the order of their storage numbers.
+    pub const ALL: [Self; 10] = [
         Self::Blocked,
         Self::Queued,
         Self::Running,
@@ -80,6 +82,7 @@ impl Status {
         Self::Finished(Outcome::Lost),
         Self::Finished(Outcome::TimedOut),
         Self::Finished(Outcome::Failed),
+        Self::OnHold,
     ];
 
     /// The outcome, once there is one.
@@ -90,11 +93,13 @@ impl Status {
         }
     }
 
-    /// The status in one word, as in the API: `blocked`, `queued`, `running`, or the outcome.
+    /// The status in one word, as in the API: `blocked`, `queued`, `on_hold`, `running`, or the
+    /// outcome.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Blocked => "blocked",
             Self::Queued => "queued",
+            Self::OnHold => "on_hold",
             Self::Running => "running",
             Self::Finished(outcome) => outcome.as_str(),
         }
@@ -112,6 +117,7 @@ impl Status {
             Self::Finished(Outcome::Lost) => 6,
             Self::Finished(Outcome::TimedOut) => 7,
             Self::Finished(Outcome::Failed) => 8,
+            Self::OnHold => 9,
         }
     }
 
@@ -183,8 +189,9 @@ impl Tally {
         Ok(())
     }
 
-    /// Where the whole stands: finished once all parts are, with the severest outcome; running
-    /// from the first start to the last end; else queued if any part is; else blocked.
+    /// Where the whole stands: finished once all parts are, with the severest outcome; on hold
+    /// if some part is and none runs or is queued; else running from the first start to the last
+    /// end; else queued if any part is; else blocked.
     pub fn status(&self) -> Status {
         let finished: u32 = Outcome::ALL
             .into_iter()
@@ -196,9 +203,12 @@ impl Tally {
                 .rfind(|outcome| self.count(Status::Finished(*outcome)) > 0);
             return Status::Finished(worst.unwrap_or(Outcome::NotRun));
         }
-        if self.count(Status::Running) > 0 || finished > 0 {
+        let (running, queued) = (self.count(Status::Running), self.count(Status::Queued));
+        if self.count(Status::OnHold) > 0 && running + queued == 0 {
+            Status::OnHold
+        } else if running + finished > 0 {
             Status::Running
-        } else if self.count(Status::Queued) > 0 {
+        } else if queued > 0 {
             Status::Queued
         } else {
             Status::Blocked
@@ -219,7 +229,7 @@ impl Tally {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Status::{Blocked, Finished, Queued, Running};
+    use Status::{Blocked, Finished, OnHold, Queued, Running};
 
     #[test]
     fn codes_are_stable_and_reversible() {
@@ -227,7 +237,7 @@ mod tests {
             assert_eq!(usize::from(status.code()), code);
             assert_eq!(Status::from_code(status.code()), Some(status));
         }
-        assert_eq!(Status::from_code(9), None);
+        assert_eq!(Status::from_code(10), None);
     }
 
     #[test]
@@ -237,6 +247,10 @@ mod tests {
             (vec![Blocked, Queued], Queued),
             (vec![Queued, Running], Running),
             (vec![Blocked, Finished(Outcome::Passed)], Running),
+            (vec![Blocked, OnHold, Finished(Outcome::Passed)], OnHold),
+            (vec![OnHold, Queued], Queued),
+            (vec![OnHold, Queued, Finished(Outcome::Passed)], Running),
+            (vec![OnHold, Running], Running),
             (
                 vec![Finished(Outcome::Passed), Finished(Outcome::NotRun)],
                 Finished(Outcome::Passed),

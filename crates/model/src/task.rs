@@ -3,10 +3,13 @@
 //! ```text
 //!   Blocked ──unblock──> Queued ──claim──> Claimed ──start──> Running ──cancel──> Stopping
 //!      │                  │ ^                │  │               │                    │
-//!      │skip              │ └──release/expire┘  │               │                    │
+//!      │conclude          │ └──release/expire┘  │               │                    │
 //!      v                  v                     v               v                    v
 //!   Finished <────────────┴──────cancel─────────┴────finish─────┴──finish or expire──┘
 //! ```
+//!
+//! A task that no runner is needed for goes other ways: from `Blocked` to its end (conclude), or
+//! by way of `OnHold` (hold, then approve or cancel).
 //!
 //! [`TaskState::apply`] is the only way from one state to another. It is total: every pair of
 //! state and event has an answer, and an illegal one is an error, never a silent no-op. Events
@@ -35,8 +38,10 @@ pub struct Lease {
 /// Where a task stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TaskState {
-    /// Its job requires something that has not ended yet.
+    /// Its job requires something that has not ended yet, or waits for its turn.
     Blocked,
+    /// It passes as soon as somebody approves it.
+    OnHold,
     /// Any runner of its class may claim it.
     Queued,
     /// A runner has claimed it and prepares; no step has started.
@@ -57,10 +62,15 @@ pub enum TaskState {
 /// What can happen to a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TaskEvent {
-    /// All that its job requires has ended as required.
+    /// All that its job requires has ended as required, and it is its turn.
     Unblock,
-    /// Something that its job requires ended otherwise.
-    Skip,
+    /// The same, and now somebody has to approve it.
+    Hold,
+    /// Somebody approves it.
+    Approve,
+    /// It ends before any runner had to do with it: there is nothing to run, or what its job
+    /// requires ended otherwise.
+    Conclude(Outcome),
     /// A runner takes it.
     Claim(Lease),
     /// The runner gives it back before the first step.
@@ -131,7 +141,9 @@ impl TaskState {
         }
         match (self, event) {
             (S::Blocked, E::Unblock) => Ok(S::Queued),
-            (S::Blocked, E::Skip) => Ok(S::ended(Outcome::NotRun)),
+            (S::Blocked, E::Hold) => Ok(S::OnHold),
+            (S::Blocked, E::Conclude(outcome)) => Ok(S::ended(outcome)),
+            (S::OnHold, E::Approve) => Ok(S::ended(Outcome::Passed)),
             (S::Queued, E::Claim(lease)) => Ok(S::Claimed(lease)),
             (S::Claimed(_), E::Release(_)) => Ok(S::Queued),
 
@@ -151,7 +163,9 @@ impl TaskState {
             }),
             (S::Finished { .. }, E::Finish { .. }) => self.finish_again(event),
 
-            (S::Blocked | S::Queued | S::Claimed(_), E::Cancel) => Ok(S::ended(Outcome::Canceled)),
+            (S::Blocked | S::OnHold | S::Queued | S::Claimed(_), E::Cancel) => {
+                Ok(S::ended(Outcome::Canceled))
+            }
             (S::Running(lease) | S::Stopping(lease), E::Cancel) => Ok(S::Stopping(lease)),
 
             (S::Claimed(lease) | S::Running(lease) | S::Stopping(lease), E::Expire { .. })
@@ -177,7 +191,7 @@ impl TaskState {
     pub const fn lease(&self) -> Option<&Lease> {
         match self {
             Self::Claimed(lease) | Self::Running(lease) | Self::Stopping(lease) => Some(lease),
-            Self::Blocked | Self::Queued | Self::Finished { .. } => None,
+            Self::Blocked | Self::OnHold | Self::Queued | Self::Finished { .. } => None,
         }
     }
 
@@ -185,6 +199,7 @@ impl TaskState {
     pub const fn status(&self) -> Status {
         match self {
             Self::Blocked => Status::Blocked,
+            Self::OnHold => Status::OnHold,
             Self::Queued => Status::Queued,
             Self::Claimed(_) | Self::Running(_) | Self::Stopping(_) => Status::Running,
             Self::Finished { outcome, .. } => Status::Finished(*outcome),
@@ -227,6 +242,7 @@ impl TaskState {
     pub const fn word(&self) -> &'static str {
         match self {
             Self::Blocked => "blocked",
+            Self::OnHold => "on hold",
             Self::Queued => "queued",
             Self::Claimed(_) => "claimed",
             Self::Running(_) => "running",
@@ -244,9 +260,13 @@ impl TaskEvent {
             | Self::Start { attempt, .. }
             | Self::Renew { attempt, .. }
             | Self::Finish { attempt, .. } => Some(*attempt),
-            Self::Unblock | Self::Skip | Self::Claim(_) | Self::Cancel | Self::Expire { .. } => {
-                None
-            }
+            Self::Unblock
+            | Self::Hold
+            | Self::Approve
+            | Self::Conclude(_)
+            | Self::Claim(_)
+            | Self::Cancel
+            | Self::Expire { .. } => None,
         }
     }
 
@@ -254,7 +274,9 @@ impl TaskEvent {
     pub const fn word(&self) -> &'static str {
         match self {
             Self::Unblock => "unblock",
-            Self::Skip => "skip",
+            Self::Hold => "hold",
+            Self::Approve => "approve",
+            Self::Conclude(_) => "conclude",
             Self::Claim(_) => "claim",
             Self::Release(_) => "release",
             Self::Start { .. } => "start",

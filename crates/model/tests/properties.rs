@@ -31,7 +31,9 @@ fn events() -> impl Strategy<Value = TaskEvent> {
     let until = || (0..200_i64).prop_map(at);
     prop_oneof![
         Just(TaskEvent::Unblock),
-        Just(TaskEvent::Skip),
+        Just(TaskEvent::Hold),
+        Just(TaskEvent::Approve),
+        outcomes().prop_map(TaskEvent::Conclude),
         (0..ATTEMPTS, until()).prop_map(|(number, until)| TaskEvent::Claim(Lease {
             attempt: attempt(number),
             runner: RunnerId::from_bytes([number; 16]),

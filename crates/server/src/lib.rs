@@ -16,6 +16,7 @@ mod settings;
 mod watch;
 
 pub use core::{Core, Identity, Parts};
+pub use duties::end_long_waits::end_long_waits_once;
 pub use duties::expire_leases::expire_leases_once;
 pub use error::ApiError;
 pub use server::{Server, StartError};

@@ -91,6 +91,7 @@ impl Bench {
                 workflows: vec![workflow],
                 setup: false,
             },
+            parameters: Default::default(),
             config: "version: 2.1".to_owned(),
             idempotency_key: None,
             reserved: None,

@@ -3,6 +3,7 @@
 //! [`CASES`] is the list. [`store_contract!`](crate::store_contract) makes one test of each, given
 //! an expression that opens an empty store; the caller needs `tokio` with `macros`.
 
+mod approving;
 mod canceling;
 mod leases;
 mod logs;
@@ -11,6 +12,7 @@ mod queueing;
 mod random;
 mod reporting;
 mod requirements;
+mod turns;
 mod waiting;
 mod world;
 
@@ -125,6 +127,21 @@ cases! { $
         a_canceled_claim_is_stale,
         a_stopping_task_whose_runner_is_silent_is_canceled,
         a_stopping_task_may_still_pass,
+    }
+    approving {
+        an_approval_job_is_on_hold_until_somebody_approves_it,
+        approving_twice_is_approving_once,
+        a_job_that_is_not_on_hold_cannot_be_approved,
+        what_runs_nothing_ends_by_itself,
+    }
+    turns {
+        one_job_of_a_serial_group_runs_at_a_time,
+        a_wait_for_a_turn_says_who_has_it,
+        an_older_pipeline_is_skipped_in_the_line,
+        jobs_of_one_pipeline_take_turns,
+        a_wait_for_a_turn_ends_after_a_time,
+        a_lock_is_kept_until_it_is_given_back,
+        a_lock_goes_back_when_its_workflow_ends,
     }
     messages {
         events_tell_every_change_in_order,

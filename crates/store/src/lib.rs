@@ -28,6 +28,9 @@ pub const INLINE_LOG_MAX: u64 = 64 * 1024;
 /// How often a task may be claimed without a first step before it is given up as lost.
 pub const MAX_CLAIMS_WITHOUT_START: u32 = 5;
 
+/// How long a job may wait for its turn in a group.
+pub const LONGEST_TURN_WAIT: Duration = Duration::from_secs(5 * 3_600);
+
 /// The memory of a server.
 ///
 /// # Contract
@@ -69,6 +72,13 @@ pub trait Store: Send + Sync {
     /// Ends what has not started and asks the runners to stop what has. What has already ended
     /// stays as it is, so canceling twice is the same as canceling once.
     async fn cancel(&self, what: CancelTarget, by: String, now: Timestamp) -> Result<Canceled>;
+
+    /// An approval job passes, if it is on hold. Approving it again changes nothing.
+    async fn approve(&self, job: JobId, by: String, now: Timestamp) -> Result<Woken>;
+
+    /// Cancels jobs that have waited longer than [`LONGEST_TURN_WAIT`] for their turn in a group,
+    /// `limit` at most.
+    async fn end_long_waits(&self, now: Timestamp, limit: u32) -> Result<Overdue>;
 
     /// What happened after `after`, oldest first, `limit` events at most; of one pipeline.
     async fn events(&self, pipeline: PipelineId, after: EventSeq, limit: u32)

@@ -3,12 +3,14 @@
 //! Start with `writer.rs` for how it commits, `rollup.rs` for what follows from a change, and
 //! `migrations/` for what is kept.
 
+mod approve;
 mod cancel;
 mod checkpoint;
 mod codec;
 mod explain;
 mod fault;
 mod ids;
+mod insert;
 mod leases;
 mod logs;
 mod messages;
@@ -24,6 +26,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod turns;
 mod tx;
 mod views;
 mod writer;

@@ -1,9 +1,10 @@
 //! What goes into a store and what comes out.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use outrider_model::claim::ClaimedTask;
-use outrider_model::plan::{Plan, Trigger};
+use outrider_model::plan::{JobType, Plan, Trigger};
 use outrider_model::reason::{EndReason, WaitReason};
 use outrider_model::report::{LogSpan, ReportAnswer, StepReport};
 use outrider_model::secret::{LeaseToken, TokenHash};
@@ -21,6 +22,8 @@ pub struct NewPipeline {
     pub trigger: Trigger,
     /// What to run. At least one workflow, each with at least one job.
     pub plan: Plan,
+    /// The parameters that it was triggered with: a setup config hands them on.
+    pub parameters: BTreeMap<String, String>,
     /// The config as it was sent, for people who look at the pipeline later.
     pub config: String,
     /// Makes a repeated submission harmless: the caller's own name for this pipeline.
@@ -138,8 +141,10 @@ pub struct JobSummary {
     pub number: u64,
     /// Where it stands.
     pub status: Status,
-    /// Where it is queued.
-    pub class: ClassName,
+    /// What it is.
+    pub job_type: JobType,
+    /// Where it is queued; none where no runner has to do with it.
+    pub class: Option<ClassName>,
     /// The names of the jobs that it requires.
     pub requires: Vec<String>,
     /// How many tasks it is.
@@ -154,6 +159,8 @@ pub struct JobSummary {
     pub started_at: Option<Timestamp>,
     /// When its last task ended.
     pub finished_at: Option<Timestamp>,
+    /// Who approved it.
+    pub approved_by: Option<String>,
 }
 
 /// A job with its tasks.
@@ -189,8 +196,8 @@ pub struct TaskDetail {
     pub pipeline: PipelineId,
     /// The name of its job.
     pub job_name: String,
-    /// Its class.
-    pub class: ClassName,
+    /// Its class; none where no runner has to do with it.
+    pub class: Option<ClassName>,
     /// Its attempts, oldest first.
     pub attempts: Vec<AttemptDetail>,
 }
@@ -323,6 +330,17 @@ pub struct Expired {
     /// Attempts that ended.
     pub touched: Vec<AttemptId>,
     /// When the next lease runs out, if any is held: no need to look before.
+    pub next: Option<Timestamp>,
+}
+
+/// What the end of waits that took too long did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overdue {
+    /// Jobs that were canceled.
+    pub ended: u32,
+    /// What can be claimed now.
+    pub woken: Woken,
+    /// When the next wait takes too long, if any job waits: no need to look before.
     pub next: Option<Timestamp>,
 }
 

@@ -169,7 +169,7 @@ impl Screen {
         match event.status {
             Status::Running => job.started_at = job.started_at.or(Some(event.at)),
             Status::Finished(_) => job.finished_at = Some(event.at),
-            Status::Blocked | Status::Queued => {}
+            Status::Blocked | Status::Queued | Status::OnHold => {}
         }
         match self.kind {
             Kind::Json => line(&json!({
@@ -301,7 +301,7 @@ fn paint(status: Status, text: &str) -> String {
         Status::Finished(Outcome::Passed) => "32",
         Status::Finished(Outcome::NotRun) | Status::Blocked | Status::Queued => "2",
         Status::Finished(_) => "31",
-        Status::Running => "33",
+        Status::Running | Status::OnHold => "33",
     };
     format!("\u{1b}[{color}m{text}\u{1b}[0m")
 }

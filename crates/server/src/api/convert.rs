@@ -40,7 +40,8 @@ fn job(summary: store::JobSummary) -> Job {
         name: summary.name,
         number: summary.number,
         status: summary.status,
-        class: summary.class.to_string(),
+        job_type: summary.job_type,
+        class: summary.class.map(|class| class.to_string()),
         requires: summary.requires,
         parallelism: summary.parallelism,
         tasks_finished: summary.tasks_finished,
@@ -48,6 +49,7 @@ fn job(summary: store::JobSummary) -> Job {
         queued_at: summary.queued_at,
         started_at: summary.started_at,
         finished_at: summary.finished_at,
+        approved_by: summary.approved_by,
     }
 }
 
@@ -77,7 +79,7 @@ pub fn task_detail(detail: store::TaskDetail) -> TaskDetail {
         task: task(&detail.summary),
         pipeline: detail.pipeline,
         job_name: detail.job_name,
-        class: detail.class.to_string(),
+        class: detail.class.map(|class| class.to_string()),
         attempts: detail.attempts.into_iter().map(attempt).collect(),
     }
 }

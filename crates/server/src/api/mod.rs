@@ -77,6 +77,7 @@ fn versioned() -> (Router<Arc<Core>>, utoipa::openapi::OpenApi) {
         .routes(routes!(pipelines::events::handler))
         .routes(routes!(jobs::show::handler))
         .routes(routes!(jobs::cancel::handler))
+        .routes(routes!(jobs::approve::handler))
         .routes(routes!(tasks::show::handler))
         .routes(routes!(tasks::explain::handler))
         .routes(routes!(tasks::log::handler))

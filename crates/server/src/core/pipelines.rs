@@ -7,8 +7,8 @@ use outrider_api::ErrorCode;
 use outrider_api::error::Diagnostic;
 use outrider_api::pipelines::{Canceled, SubmitPipeline, SubmittedPipeline};
 use outrider_config::{Compiled, Diagnostics, Options, ParameterValue, PipelineValues, SourceFile};
-use outrider_model::PipelineId;
 use outrider_model::plan::{JobKind, Source, Trigger};
+use outrider_model::{JobId, PipelineId};
 use outrider_store::{CancelTarget, Event, EventSeq, NewPipeline, Reserved};
 
 use super::{Core, orbs};
@@ -59,6 +59,7 @@ impl Core {
                 revision: request.revision,
             },
             plan,
+            parameters: request.parameters,
             config: request.config,
             idempotency_key,
             reserved,
@@ -89,6 +90,17 @@ impl Core {
             ended: canceled.ended,
             stopping,
         })
+    }
+
+    /// Approves a job that is on hold, in the name of a person.
+    pub async fn approve(&self, job: JobId, by: &str) -> Result<(), ApiError> {
+        let woken = self
+            .store
+            .approve(job, by.to_owned(), self.clock.now())
+            .await?;
+        self.hub.wake(&woken);
+        self.watchers.touch_any();
+        Ok(())
     }
 
     /// The events of a pipeline after one that is known, waiting for the first if there is none.

@@ -1,6 +1,7 @@
 //! What the server does by itself. Each duty is a function that can be run again at any time; a
 //! small driver calls it.
 
+pub mod end_long_waits;
 pub mod expire_leases;
 mod forget_runners;
 mod outbox;
@@ -17,6 +18,9 @@ use crate::{ApiError, Core};
 pub fn start(core: &Arc<Core>, tasks: &Tasks) {
     drive(core, tasks, "expire leases", |core| async move {
         expire_leases::expire_leases_once(&core).await
+    });
+    drive(core, tasks, "end long waits", |core| async move {
+        end_long_waits::end_long_waits_once(&core).await
     });
     drive(core, tasks, "forget silent runners", |core| async move {
         forget_runners::forget_runners_once(&core).await

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use outrider_model::plan::JobPlan;
+use outrider_model::plan::{JobKind, JobPlan};
 use outrider_model::report::Report;
 use outrider_model::status::Tally;
 use outrider_model::{JobId, Outcome, PipelineId, Status};
@@ -11,7 +11,7 @@ use super::world::{
     CLAIMED, DURATIONS, RUNNING, World, accepts, build, chunk, empty, end, held, job, requires,
     tasks,
 };
-use crate::{CancelTarget, EventSeq, EventSubject, RawClaimedTask};
+use crate::{CancelTarget, EventSeq, EventSubject, LONGEST_TURN_WAIT, RawClaimedTask};
 
 /// How many random worlds, and how many steps in each.
 const WORLDS: u64 = 12;
@@ -66,8 +66,22 @@ fn plan(dice: &mut Dice) -> Vec<JobPlan> {
     jobs.push(requires("e", &["d"]));
     for job in &mut jobs {
         build(job).spec.retry_when_lost = dice.roll(3) == 0;
+        vary(job, dice);
     }
     jobs
+}
+
+/// Some jobs take turns, and some run nothing.
+fn vary(job: &mut JobPlan, dice: &mut Dice) {
+    let key = || "db".to_owned();
+    match dice.roll(10) {
+        0 | 1 => job.serial_group = Some("deploy".to_owned()),
+        2 => job.kind = JobKind::Approval,
+        3 => job.kind = JobKind::NoOp,
+        4 => job.kind = JobKind::Lock { key: key() },
+        5 => job.kind = JobKind::Unlock { key: key() },
+        _ => {}
+    }
 }
 
 async fn step(
@@ -78,7 +92,7 @@ async fn step(
 ) {
     // Leases are kept after they ended, so that stale ones are used too.
     let any = (!known.is_empty()).then(|| known[dice.roll(known.len().max(1))].clone());
-    match (dice.roll(10), any) {
+    match (dice.roll(11), any) {
         (0, _) => pipelines.push(w.submit(plan(dice)).await),
         (1 | 2, _) => known.extend(w.claim(1 + dice.roll(3) as u32).await),
         (3, Some(task)) => {
@@ -114,7 +128,8 @@ async fn step(
             w.pass([Duration::from_secs(5), CLAIMED, RUNNING][dice.roll(3)]);
             w.store.expire_leases(w.now(), 3).await.unwrap();
         }
-        (9, _) if !pipelines.is_empty() && dice.roll(3) == 0 => {
+        (9, _) if !pipelines.is_empty() => approve_one(w, dice, pipelines).await,
+        (10, _) if !pipelines.is_empty() && dice.roll(3) == 0 => {
             let id = pipelines[dice.roll(pipelines.len())];
             let name = ["a", "b", "c", "d", "e"][dice.roll(5)];
             let what = match dice.roll(3) {
@@ -128,6 +143,15 @@ async fn step(
         }
         _ => {}
     }
+}
+
+async fn approve_one(w: &World, dice: &mut Dice, pipelines: &[PipelineId]) {
+    let id = pipelines[dice.roll(pipelines.len())];
+    let name = ["a", "b", "c", "d", "e"][dice.roll(5)];
+    let job = w.job_id(id, name).await;
+    let on_hold = w.status(id, name).await == Status::OnHold;
+    let approved = w.store.approve(job, "ann".to_owned(), w.now()).await;
+    assert!(approved.is_ok() || !on_hold, "{approved:?}");
 }
 
 /// A pipeline's statuses are what its tasks add up to, and what its events said last.
@@ -219,17 +243,27 @@ async fn check_depths(w: &World, seed: u64) {
 
 /// Everything can come to an end.
 async fn finish(w: &World, seed: u64) {
-    for _ in 0..3 {
-        w.pass(RUNNING);
-        w.store.expire_leases(w.now(), 999).await.unwrap();
-        w.run_all().await;
-    }
-    let filter = crate::PipelineFilter {
+    let filter = || crate::PipelineFilter {
         project: None,
         before: None,
         limit: 9_999,
     };
-    for summary in w.store.pipelines(filter).await.unwrap() {
+    // A workflow that takes a lock twice waits for itself, for as long as a wait may take.
+    for _ in 0..40 {
+        w.pass(LONGEST_TURN_WAIT / 4);
+        w.store.expire_leases(w.now(), 999).await.unwrap();
+        w.store.end_long_waits(w.now(), 999).await.unwrap();
+        w.run_all().await;
+        for summary in w.store.pipelines(filter()).await.unwrap() {
+            for job in &w.pipeline(summary.id).await.workflows[0].jobs {
+                if job.status == Status::OnHold {
+                    let by = "ann".to_owned();
+                    w.store.approve(job.id, by, w.now()).await.unwrap();
+                }
+            }
+        }
+    }
+    for summary in w.store.pipelines(filter()).await.unwrap() {
         assert!(
             summary.status.outcome().is_some(),
             "seed {seed}: {summary:?}"

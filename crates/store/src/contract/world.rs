@@ -213,6 +213,11 @@ pub fn job(name: &str) -> JobPlan {
     }
 }
 
+/// A job that is of another kind.
+pub fn kind(job: JobPlan, kind: JobKind) -> JobPlan {
+    JobPlan { kind, ..job }
+}
+
 /// What the runners do for a job.
 pub fn build(job: &mut JobPlan) -> &mut BuildPlan {
     match &mut job.kind {
@@ -263,6 +268,7 @@ pub fn pipeline(jobs: Vec<JobPlan>) -> NewPipeline {
             }],
             setup: false,
         },
+        parameters: Default::default(),
         config: "version: 2.1".to_owned(),
         idempotency_key: None,
         reserved: None,

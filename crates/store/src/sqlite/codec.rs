@@ -1,5 +1,6 @@
 //! How small things are packed into columns.
 
+use outrider_model::plan::JobType;
 use outrider_model::report::LogSpan;
 use outrider_model::status::Tally;
 use outrider_model::{JobId, Status, TaskId};
@@ -33,7 +34,7 @@ fn take(bytes: &mut &[u8]) -> Option<u64> {
 
 /// Packs tallies one after the other.
 pub fn pack_tallies(tallies: &[Tally]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(tallies.len() * 9);
+    let mut bytes = Vec::with_capacity(tallies.len() * Status::ALL.len());
     for count in tallies.iter().flat_map(|tally| tally.counts()) {
         put(&mut bytes, u64::from(*count));
     }
@@ -42,7 +43,7 @@ pub fn pack_tallies(tallies: &[Tally]) -> Vec<u8> {
 
 /// The inverse of [`pack_tallies`].
 pub fn unpack_tallies(mut bytes: &[u8]) -> Res<Vec<Tally>> {
-    let mut tallies = Vec::with_capacity(bytes.len() / 9);
+    let mut tallies = Vec::with_capacity(bytes.len() / Status::ALL.len());
     while !bytes.is_empty() {
         let mut counts = [0; Status::ALL.len()];
         for count in &mut counts {
@@ -143,6 +144,12 @@ pub fn events(last: u64, at: outrider_model::Timestamp, bytes: &[u8]) -> Res<Vec
 /// The status with this storage number.
 pub fn status(code: u8) -> Res<Status> {
     Status::from_code(code).ok_or_else(|| Fault::damaged(format!("{code} is not a status")))
+}
+
+/// The type of job with this storage number, which is its place in [`JobType::ALL`].
+pub fn job_type(code: u8) -> Res<JobType> {
+    let known = JobType::ALL.get(usize::from(code)).copied();
+    known.ok_or_else(|| Fault::damaged(format!("{code} is not a type of job")))
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! Why a task is where it is.
 
 use outrider_model::reason::{RequiredJob, WaitReason};
-use outrider_model::{ClassName, TaskId, TaskState, Timestamp};
+use outrider_model::{ClassName, JobId, TaskId, TaskState, Timestamp};
 use rusqlite::Connection;
 
 use super::fault::{Fault, Res};
 use super::rows::{Held, Millis, opt_time, read_reason};
-use super::views;
-use crate::{Explanation, TaskDetail};
+use super::{turns, views};
+use crate::Explanation;
 
 /// How far it counts what is queued before a task.
 const MOST_AHEAD: u32 = 100_000;
@@ -20,8 +20,11 @@ pub fn explain(db: &Connection, id: TaskId, connected_since: Timestamp) -> Res<E
         .map(|(name, claimed, started)| (name.to_owned(), claimed, started.unwrap_or(claimed)));
     let (runner, claimed_at, started_at) = newest.unwrap_or_default();
     let wait = match held.state()? {
-        TaskState::Blocked => Some(requires(db, &task)?),
-        TaskState::Queued => Some(queued(db, &task, &held, connected_since)?),
+        TaskState::Blocked => Some(why_blocked(db, task.summary.job)?),
+        TaskState::OnHold => Some(WaitReason::Approval {
+            job: task.summary.job,
+        }),
+        TaskState::Queued => Some(queued(db, task.class.clone(), &held, connected_since)?),
         TaskState::Claimed(_) => Some(WaitReason::Preparing {
             runner,
             since: claimed_at,
@@ -40,10 +43,13 @@ pub fn explain(db: &Connection, id: TaskId, connected_since: Timestamp) -> Res<E
     Ok(Explanation { task, wait, end })
 }
 
-/// The required jobs that have not ended.
-fn requires(db: &Connection, task: &TaskDetail) -> Res<WaitReason> {
-    let (job, workflow) = views::job_summary(db, task.summary.job)?;
-    let pipeline = views::pipeline(db, task.pipeline)?;
+/// Why a job cannot begin: it is not its turn, or required jobs have not ended.
+pub fn why_blocked(db: &Connection, id: JobId) -> Res<WaitReason> {
+    if let Some(turn) = turns::wait(db, id)? {
+        return Ok(turn);
+    }
+    let (job, workflow) = views::job_summary(db, id)?;
+    let pipeline = views::pipeline(db, job.pipeline)?;
     let others = pipeline
         .workflows
         .into_iter()
@@ -63,8 +69,13 @@ fn requires(db: &Connection, task: &TaskDetail) -> Res<WaitReason> {
 }
 
 /// Why a runner has not claimed it.
-fn queued(db: &Connection, task: &TaskDetail, held: &Held, since: Timestamp) -> Res<WaitReason> {
-    let class: ClassName = task.class.clone();
+fn queued(
+    db: &Connection,
+    class: Option<ClassName>,
+    held: &Held,
+    since: Timestamp,
+) -> Res<WaitReason> {
+    let class = class.ok_or_else(|| Fault::damaged("a queued task has no class"))?;
     let mut statement = db.prepare_cached(
         "SELECT (SELECT count(*) FROM runner WHERE class = ?1 AND last_contact >= ?2), \
          (SELECT coalesce(sum(slots), 0) FROM runner WHERE class = ?1 AND last_contact >= ?2), \

@@ -116,11 +116,13 @@ fn job_json(job: &JobSummary) -> Value {
         "name": job.name,
         "number": job.number,
         "status": job.status,
-        "class": ClassName::as_str(&job.class),
+        "type": job.job_type,
+        "class": job.class.as_ref().map(ClassName::as_str),
         "reason": job.reason,
         "queued_at": job.queued_at,
         "started_at": job.started_at,
         "finished_at": job.finished_at,
+        "approved_by": job.approved_by,
     })
 }
 

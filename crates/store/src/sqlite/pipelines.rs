@@ -1,16 +1,15 @@
 //! Submitting a pipeline.
 
-use std::collections::HashMap;
-
-use outrider_model::plan::{BuildPlan, JobPlan, WorkflowPlan};
+use outrider_model::plan::{JobKind, Plan, WorkflowPlan};
 use outrider_model::status::Tally;
-use outrider_model::{JobId, PipelineId, Status, WorkflowId};
+use outrider_model::{JobId, PipelineId, WorkflowId};
 use rusqlite::OptionalExtension;
 
 use super::codec::pack_tallies;
 use super::fault::{Fault, Res};
-use super::ids::{MAX_TASKS, task_of};
-use super::rows::{Millis, PipelineRow, fresh_state};
+use super::ids::MAX_TASKS;
+use super::insert::{NewJob, first_status};
+use super::rows::{Millis, PipelineRow};
 use super::tx::Tx;
 use crate::{EventSubject, NewPipeline, Reserved, Submitted, Woken};
 
@@ -18,31 +17,45 @@ use crate::{EventSubject, NewPipeline, Reserved, Submitted, Woken};
 pub struct Prepared {
     new: NewPipeline,
     trigger: String,
-    /// The specs of all jobs, in order.
-    specs: Vec<String>,
+    /// Of a setup config: what it was triggered with.
+    setup: Option<String>,
+    specs: Specs,
 }
+
+/// What the runners do for each job of a plan, in order, as text.
+pub struct Specs(Vec<Option<String>>);
 
 /// Checks a pipeline and turns what is only stored into text.
 pub fn prepare(new: NewPipeline) -> Res<Prepared> {
-    for workflow in &new.plan.workflows {
-        check_workflow(workflow)?;
-    }
-    if new.plan.workflows.is_empty() {
-        return Err(Fault::conflict("a pipeline has at least one workflow"));
-    }
-    let jobs = new
+    let setup = new
         .plan
-        .workflows
-        .iter()
-        .flat_map(|workflow| &workflow.jobs);
-    let specs = jobs
-        .map(|job| serde_json::to_string(&build(job)?.spec).map_err(Fault::from))
-        .collect::<Res<_>>()?;
+        .setup
+        .then(|| serde_json::to_string(&new.parameters))
+        .transpose()?;
     Ok(Prepared {
         trigger: serde_json::to_string(&new.trigger)?,
-        specs,
+        specs: Specs::of(&new.plan)?,
+        setup,
         new,
     })
+}
+
+impl Specs {
+    /// Checks a plan, and turns what is only stored into text.
+    pub fn of(plan: &Plan) -> Res<Self> {
+        if plan.workflows.is_empty() {
+            return Err(Fault::conflict("a pipeline has at least one workflow"));
+        }
+        for workflow in &plan.workflows {
+            check_workflow(workflow)?;
+        }
+        let jobs = plan.workflows.iter().flat_map(|workflow| &workflow.jobs);
+        let specs = jobs.map(|job| {
+            let spec = job.kind.build().map(|build| &build.spec);
+            spec.map(serde_json::to_string).transpose()
+        });
+        Ok(Self(specs.collect::<Result<_, _>>()?))
+    }
 }
 
 fn check_workflow(workflow: &WorkflowPlan) -> Res<()> {
@@ -53,7 +66,7 @@ fn check_workflow(workflow: &WorkflowPlan) -> Res<()> {
         )));
     }
     for job in &workflow.jobs {
-        let parallelism = build(job)?.parallelism;
+        let parallelism = job.kind.build().map_or(1, |build| build.parallelism);
         if parallelism == 0 || parallelism > MAX_TASKS {
             return Err(Fault::conflict(format!(
                 "job {} has no possible parallelism",
@@ -63,14 +76,6 @@ fn check_workflow(workflow: &WorkflowPlan) -> Res<()> {
     }
     Ok(())
 }
-
-fn build(job: &JobPlan) -> Res<&BuildPlan> {
-    let refuse = || Fault::conflict(format!("job {} is of a type that cannot run", job.name));
-    job.kind.build().ok_or_else(refuse)
-}
-
-/// Names of a workflow's jobs.
-type Names<'a> = HashMap<&'a str, JobId>;
 
 impl Tx<'_> {
     /// Writes a pipeline, unless one with its idempotency key is there.
@@ -86,48 +91,18 @@ impl Tx<'_> {
             Some(reserved) => reserved,
             None => self.reserve(&new.trigger.project)?,
         };
-        let jobs: Vec<JobId> = prepared
-            .specs
-            .iter()
-            .map(|_| self.memory.ids.job(self.now))
-            .collect();
-        let (project, first_number) = self.take_job_numbers(&new.trigger.project, jobs.len())?;
-        let config = self.body(&new.config)?;
-
-        let mut row = PipelineRow {
-            tallies: Vec::new(),
-            finished_at: None,
-            changed: false,
-            items: Vec::new(),
-        };
-        let mut at = 0;
-        for (workflow, plan) in new.plan.workflows.iter().enumerate() {
-            self.insert_workflow(id, workflow, plan)?;
-            let ids = &jobs[at..at + plan.jobs.len()];
-            let names = plan
-                .jobs
-                .iter()
-                .map(|job| job.name.as_str())
-                .zip(ids.iter().copied());
-            let names = names.collect();
-            for (job, id_of_job) in plan.jobs.iter().zip(ids) {
-                let place = Place {
-                    pipeline: id,
-                    workflow,
-                    job: *id_of_job,
-                };
-                let number = first_number + at as u64;
-                let status =
-                    self.insert_job(place, number, job, &prepared.specs[at], plan, &names)?;
-                row.items.push((EventSubject::Job(*id_of_job), status));
-                at += 1;
-            }
-            row.tallies
-                .push(Tally::of(plan.jobs.iter().map(first_status)));
-        }
+        let mut row = PipelineRow::default();
+        let written = self.insert_plan(
+            id,
+            &new.trigger.project,
+            &new.plan,
+            &prepared.specs,
+            &mut row,
+        )?;
         row.items.push((EventSubject::Pipeline, row.status()));
-        self.insert_pipeline(id, project, number, prepared, config, &jobs, &row)?;
+        self.insert_pipeline(id, number, prepared, &written, &row)?;
         self.pipelines.insert(id, row);
+        self.set_off(&new.plan, &written.jobs)?;
         Ok(Submitted {
             pipeline: id,
             number,
@@ -163,6 +138,61 @@ impl Tx<'_> {
         Ok(Reserved { pipeline, number })
     }
 
+    /// Writes the workflows of a plan behind those that the pipeline has. Their jobs have not begun:
+    /// see [`Tx::set_off`].
+    pub fn insert_plan(
+        &mut self,
+        pipeline: PipelineId,
+        project: &str,
+        plan: &Plan,
+        specs: &Specs,
+        row: &mut PipelineRow,
+    ) -> Res<Written> {
+        let jobs: Vec<JobId> = specs
+            .0
+            .iter()
+            .map(|_| self.memory.ids.job(self.now))
+            .collect();
+        let (project, first_number) = self.take_job_numbers(project, jobs.len())?;
+        let mut at = 0;
+        for workflow in &plan.workflows {
+            let ix = row.tallies.len();
+            self.insert_workflow(pipeline, ix, workflow)?;
+            let ids = &jobs[at..at + workflow.jobs.len()];
+            let names = workflow.jobs.iter().map(|job| job.name.as_str());
+            let names = names.zip(ids.iter().copied()).collect();
+            for (job, id) in workflow.jobs.iter().zip(ids) {
+                let new = NewJob {
+                    id: *id,
+                    pipeline,
+                    ix,
+                    number: first_number + at as u64,
+                    job,
+                    spec: specs.0[at].as_deref(),
+                    workflow,
+                };
+                self.insert_job(&new, &names)?;
+                row.items.push((EventSubject::Job(*id), first_status(job)));
+                row.locks |= matches!(job.kind, JobKind::Lock { .. });
+                at += 1;
+            }
+            let statuses = workflow.jobs.iter().map(first_status);
+            row.tallies.push(Tally::of(statuses));
+        }
+        Ok(Written { project, jobs })
+    }
+
+    /// The jobs of a plan that wait for nothing, and that are not queued yet, begin.
+    pub fn set_off(&mut self, plan: &Plan, jobs: &[JobId]) -> Res<()> {
+        let plans = plan.workflows.iter().flat_map(|workflow| &workflow.jobs);
+        for (job, id) in plans.zip(jobs) {
+            if job.requires.is_empty() && first_status(job) != outrider_model::Status::Queued {
+                self.take_turn(*id)?;
+            }
+        }
+        self.settle()
+    }
+
     /// The row of a project that has a pipeline, and the number of the first of its next jobs.
     fn take_job_numbers(&self, project: &str, jobs: usize) -> Res<(i64, u64)> {
         let mut take = self.db.prepare_cached(
@@ -175,32 +205,33 @@ impl Tx<'_> {
         Ok(numbers?)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the columns of one row")]
     fn insert_pipeline(
-        &self,
+        &mut self,
         id: PipelineId,
-        project: i64,
         number: u64,
         prepared: &Prepared,
-        config: i64,
-        jobs: &[JobId],
+        written: &Written,
         row: &PipelineRow,
     ) -> Res<()> {
+        let config = self.body(&prepared.new.config)?;
         let mut insert = self.db.prepare_cached(
             "INSERT INTO pipeline (id, project, number, trigger, config, key, first_job, last_job, \
-             tallies, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+             tallies, created_at, locks, setup) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         )?;
         insert.execute((
             id.as_bytes(),
-            project,
+            written.project,
             number,
             &prepared.trigger,
             config,
             prepared.new.idempotency_key.as_deref(),
-            jobs.first().map(JobId::as_bytes),
-            jobs.last().map(JobId::as_bytes),
+            written.jobs.first().map(JobId::as_bytes),
+            written.jobs.last().map(JobId::as_bytes),
             pack_tallies(&row.tallies),
             Millis(self.now),
+            row.locks,
+            prepared.setup.as_deref(),
         ))?;
         Ok(())
     }
@@ -213,116 +244,12 @@ impl Tx<'_> {
         insert.execute((pipeline.as_bytes(), ix, id.as_bytes(), &plan.name))?;
         Ok(())
     }
-
-    fn insert_job(
-        &mut self,
-        place: Place,
-        number: u64,
-        job: &JobPlan,
-        spec: &str,
-        workflow: &WorkflowPlan,
-        names: &Names<'_>,
-    ) -> Res<Status> {
-        let build = build(job)?;
-        let class = self.class(&build.class)?;
-        let spec = self.body(spec)?;
-        let status = first_status(job);
-        let queued_at = (status == Status::Queued).then_some(Millis(self.now));
-        let required = |other: &JobPlan| other.requires.iter().any(|entry| entry.job == job.name);
-        let requires: Vec<&str> = job
-            .requires
-            .iter()
-            .map(|entry| entry.job.as_str())
-            .collect();
-        let requires = (!requires.is_empty())
-            .then(|| serde_json::to_string(&requires))
-            .transpose()?;
-        let mut insert = self.db.prepare_cached(
-            "INSERT INTO job (id, pipeline, workflow, number, name, class, parallelism, spec, \
-             retry, requires, waits, required, tally, queued_at) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
-        )?;
-        insert.execute((
-            place.job.as_bytes(),
-            place.pipeline.as_bytes(),
-            place.workflow,
-            number,
-            &job.name,
-            class,
-            build.parallelism,
-            spec,
-            build.spec.retry_when_lost,
-            requires,
-            job.requires.len(),
-            workflow.jobs.iter().any(required),
-            pack_tallies(&[Tally::of((0..build.parallelism).map(|_| status))]),
-            queued_at,
-        ))?;
-        self.insert_requirements(place.job, job, names)?;
-        self.insert_tasks(place.job, build.parallelism, class, status)?;
-        Ok(status)
-    }
-
-    fn insert_requirements(&self, dependent: JobId, job: &JobPlan, names: &Names<'_>) -> Res<()> {
-        for entry in &job.requires {
-            let required = names.get(entry.job.as_str()).ok_or_else(|| {
-                Fault::conflict(format!(
-                    "job {} requires {}, which is not there",
-                    job.name, entry.job
-                ))
-            })?;
-            let bits = entry
-                .accepts
-                .iter()
-                .map(|outcome| 1u32 << Status::Finished(*outcome).code());
-            let mut insert = self.db.prepare_cached(
-                "INSERT INTO requirement (required, dependent, accepts) VALUES (?1, ?2, ?3) \
-                 ON CONFLICT DO NOTHING",
-            )?;
-            let accepts = bits.fold(0, |sum, bit| sum | bit);
-            if insert.execute((required.as_bytes(), dependent.as_bytes(), accepts))? == 0 {
-                let twice = format!("job {} requires {} twice", job.name, entry.job);
-                return Err(Fault::conflict(twice));
-            }
-        }
-        Ok(())
-    }
-
-    fn insert_tasks(&mut self, id: JobId, tasks: u32, class: i64, status: Status) -> Res<()> {
-        let queued = status == Status::Queued;
-        let db = self.db;
-        let mut insert =
-            db.prepare_cached("INSERT INTO task (id, class, state, seq) VALUES (?1, ?2, ?3, ?4)")?;
-        for index in 0..tasks {
-            let seq = queued.then(|| self.next());
-            insert.execute((
-                task_of(id, index).as_bytes(),
-                class,
-                fresh_state(queued),
-                seq,
-            ))?;
-        }
-        if queued {
-            self.count(class, Status::Blocked, Status::Queued, i64::from(tasks));
-            self.wake(class, tasks);
-        }
-        Ok(())
-    }
 }
 
-/// Where a job belongs.
-#[derive(Clone, Copy)]
-struct Place {
-    pipeline: PipelineId,
-    workflow: usize,
-    job: JobId,
-}
-
-/// The status that a job and its tasks start with.
-fn first_status(job: &JobPlan) -> Status {
-    if job.requires.is_empty() {
-        Status::Queued
-    } else {
-        Status::Blocked
-    }
+/// What was written of a plan.
+pub struct Written {
+    /// The row of the project.
+    project: i64,
+    /// The jobs of all workflows, in order.
+    pub jobs: Vec<JobId>,
 }

@@ -7,7 +7,7 @@ use outrider_model::{JobId, Outcome, Status, TaskEvent, TaskId};
 use super::fault::{Fault, Res};
 use super::ids::{after_tasks_of, job_of};
 use super::rows::{Held, reason_text};
-use super::tx::{Topic, Tx};
+use super::tx::{Ended, Topic, Tx};
 use crate::EventSubject;
 
 impl Tx<'_> {
@@ -35,12 +35,20 @@ impl Tx<'_> {
     }
 
     /// A task's status changed.
-    fn shift_task(&mut self, task: &TaskId, class: i64, from: Status, to: Status) -> Res<()> {
+    fn shift_task(
+        &mut self,
+        task: &TaskId,
+        class: Option<i64>,
+        from: Status,
+        to: Status,
+    ) -> Res<()> {
         let (id, now) = (job_of(*task), self.now);
         self.edges.push((from, to));
-        self.count(class, from, to, 1);
-        if to == Status::Queued {
-            self.wake(class, 1);
+        if let Some(class) = class {
+            self.count(class, from, to, 1);
+            if to == Status::Queued {
+                self.wake(class, 1);
+            }
         }
         let job = self.job(id)?;
         let before = job.tally.status();
@@ -69,24 +77,29 @@ impl Tx<'_> {
         let (pipeline_id, workflow, ended) = (job.pipeline, job.workflow, to.outcome().is_some());
         if ended {
             job.finished_at = Some(now);
-            if job.required {
-                self.ended.push_back(id);
+            if job.required || job.line.is_some() {
+                self.ended.push_back(Ended::Job(id));
             }
             self.tell(Topic::JobCompleted, *id.as_bytes());
         }
         let pipeline = self.pipeline(pipeline_id)?;
         let before = pipeline.status();
-        pipeline
+        let tally = pipeline
             .tallies
             .get_mut(workflow)
-            .ok_or_else(|| Fault::damaged("a job has no workflow"))?
-            .shift(from, to)?;
+            .ok_or_else(|| Fault::damaged("a job has no workflow"))?;
+        tally.shift(from, to)?;
+        let workflow_ended = tally.status().outcome().is_some();
         pipeline.changed = true;
         pipeline.items.push((EventSubject::Job(id), to));
         let after = pipeline.status();
+        if workflow_ended && pipeline.locks {
+            self.ended.push_back(Ended::Workflow(pipeline_id, workflow));
+        }
         if before == after {
             return Ok(());
         }
+        let pipeline = self.pipeline(pipeline_id)?;
         pipeline.items.push((EventSubject::Pipeline, after));
         if after.outcome().is_some() {
             pipeline.finished_at = Some(now);
@@ -107,19 +120,35 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Sets off what requires the jobs that ended, until nothing more follows.
+    /// Sets off what waits for what has ended, until nothing more follows.
     pub fn settle(&mut self) -> Res<()> {
-        while let Some(required) = self.ended.pop_front() {
-            let status = self.job(required)?.tally.status();
-            let outcome = status
-                .outcome()
-                .ok_or_else(|| Fault::damaged("a job that ended has no outcome"))?;
-            for (dependent, accepts) in self.dependents(required)? {
-                if accepts & (1 << status.code()) != 0 {
-                    self.satisfy(dependent)?;
-                } else {
-                    self.skip(dependent, required, outcome)?;
+        while let Some(ended) = self.ended.pop_front() {
+            match ended {
+                Ended::Job(id) => {
+                    self.settle_dependents(id)?;
+                    self.end_turn(id)?;
                 }
+                Ended::Workflow(pipeline, workflow) => self.give_back(pipeline, workflow, None)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// What requires a job that ended goes on, or never will.
+    fn settle_dependents(&mut self, required: JobId) -> Res<()> {
+        let job = self.job(required)?;
+        let (status, is_required) = (job.tally.status(), job.required);
+        if !is_required {
+            return Ok(());
+        }
+        let outcome = status
+            .outcome()
+            .ok_or_else(|| Fault::damaged("a job that ended has no outcome"))?;
+        for (dependent, accepts) in self.dependents(required)? {
+            if accepts & (1 << status.code()) != 0 {
+                self.satisfy(dependent)?;
+            } else {
+                self.skip(dependent, required, outcome)?;
             }
         }
         Ok(())
@@ -133,10 +162,7 @@ impl Tx<'_> {
         if job.waits > 0 || job.tally.status() != Status::Blocked {
             return Ok(());
         }
-        self.each_task(id, |tx, held| {
-            tx.apply(held, TaskEvent::Unblock)?;
-            held.task.save(tx.db)
-        })
+        self.take_turn(id)
     }
 
     /// One requirement of this job can never be satisfied.
@@ -149,9 +175,14 @@ impl Tx<'_> {
             .prepare_cached("SELECT name FROM job WHERE id = ?1")?;
         let job = name.query_row([required.as_bytes()], |row| row.get(0))?;
         let reason = EndReason::RequirementNotMet { job, outcome };
+        self.conclude(id, Outcome::NotRun, &reason)
+    }
+
+    /// A job ends before any runner had to do with it.
+    pub fn conclude(&mut self, id: JobId, outcome: Outcome, reason: &EndReason) -> Res<()> {
         self.each_task(id, |tx, held| {
-            tx.note_reason(held, &reason)?;
-            tx.apply(held, TaskEvent::Skip)?;
+            tx.note_reason(held, reason)?;
+            tx.apply(held, TaskEvent::Conclude(outcome))?;
             held.task.save(tx.db)
         })
     }

@@ -1,5 +1,6 @@
 //! Rows of the tables that change, as types.
 
+use outrider_model::plan::JobType;
 use outrider_model::reason::EndReason;
 use outrider_model::status::Tally;
 use outrider_model::{
@@ -8,7 +9,7 @@ use outrider_model::{
 use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
-use super::codec::{pack_tallies, status, unpack_tallies, unpack_tally};
+use super::codec::{job_type, pack_tallies, status, unpack_tallies, unpack_tally};
 use super::fault::{Fault, Res};
 
 /// A time in a column.
@@ -56,7 +57,8 @@ pub struct Held {
 /// The changing part of a task.
 pub struct TaskRow {
     pub id: TaskId,
-    pub class: i64,
+    /// None where nothing of it runs.
+    pub class: Option<i64>,
     /// A code: see [`Held::state`].
     pub state: u8,
     pub seq: Option<i64>,
@@ -90,6 +92,7 @@ const QUEUED: u8 = 1; // known to the index `queue`
 const CLAIMED: u8 = 2;
 const RUNNING: u8 = 3;
 const STOPPING: u8 = 4;
+const ON_HOLD: u8 = 5;
 const ENDED_BY_ATTEMPT: u8 = 16;
 const ENDED_BY_SERVER: u8 = 32;
 
@@ -103,6 +106,7 @@ pub fn status_of_state(state: u8) -> Res<Status> {
     match state {
         BLOCKED => Ok(Status::Blocked),
         QUEUED => Ok(Status::Queued),
+        ON_HOLD => Ok(Status::OnHold),
         CLAIMED | RUNNING | STOPPING => Ok(Status::Running),
         code => status(code & (ENDED_BY_ATTEMPT - 1)),
     }
@@ -153,6 +157,7 @@ impl Held {
         Ok(match self.task.state {
             BLOCKED => TaskState::Blocked,
             QUEUED => TaskState::Queued,
+            ON_HOLD => TaskState::OnHold,
             CLAIMED => TaskState::Claimed(need()?),
             RUNNING => TaskState::Running(need()?),
             STOPPING => TaskState::Stopping(need()?),
@@ -176,6 +181,7 @@ impl Held {
         self.task.state = match state {
             TaskState::Blocked => BLOCKED,
             TaskState::Queued => QUEUED,
+            TaskState::OnHold => ON_HOLD,
             TaskState::Claimed(_) => CLAIMED,
             TaskState::Running(_) => RUNNING,
             TaskState::Stopping(_) => STOPPING,
@@ -262,6 +268,9 @@ impl AttemptRow {
 pub struct JobRow {
     pub pipeline: PipelineId,
     pub workflow: usize,
+    pub job_type: JobType,
+    /// In which line it waits for its turn; of an unlock job: which lock it gives back.
+    pub line: Option<String>,
     pub retry: bool,
     pub required: bool,
     pub waits: u32,
@@ -270,6 +279,7 @@ pub struct JobRow {
     pub started_at: Option<Timestamp>,
     pub finished_at: Option<Timestamp>,
     pub reason: Option<String>,
+    pub approved_by: Option<String>,
     pub changed: bool,
 }
 
@@ -277,13 +287,18 @@ impl JobRow {
     pub fn load(db: &Connection, id: JobId) -> Res<Self> {
         let mut statement = db.prepare_cached(
             "SELECT pipeline, workflow, retry, required, waits, tally, queued_at, started_at, \
-             finished_at, reason FROM job WHERE id = ?1",
+             finished_at, reason, type, line, approved_by FROM job WHERE id = ?1",
         )?;
         let read = |row: &Row<'_>| {
-            let tally = unpack_tally(row.get_ref(5)?.as_blob()?);
+            let parts = (
+                unpack_tally(row.get_ref(5)?.as_blob()?),
+                job_type(row.get(10)?),
+            );
             let row = Self {
                 pipeline: PipelineId::from_bytes(row.get(0)?),
                 workflow: row.get(1)?,
+                job_type: JobType::Build,
+                line: row.get(11)?,
                 retry: row.get(2)?,
                 required: row.get(3)?,
                 waits: row.get(4)?,
@@ -292,16 +307,18 @@ impl JobRow {
                 started_at: opt_time(row, 7)?,
                 finished_at: opt_time(row, 8)?,
                 reason: row.get(9)?,
+                approved_by: row.get(12)?,
                 changed: false,
             };
-            Ok((row, tally))
+            Ok((row, parts))
         };
-        let (row, tally) = statement
+        let (row, (tally, job_type)) = statement
             .query_row([id.as_bytes()], read)
             .optional()?
             .ok_or_else(|| Fault::not_found("job", id))?;
         Ok(Self {
             tally: tally?,
+            job_type: job_type?,
             ..row
         })
     }
@@ -309,7 +326,7 @@ impl JobRow {
     pub fn save(&self, db: &Connection, id: JobId) -> Res<()> {
         let mut statement = db.prepare_cached(
             "UPDATE job SET waits = ?2, tally = ?3, queued_at = ?4, started_at = ?5, \
-             finished_at = ?6, reason = ?7 WHERE id = ?1",
+             finished_at = ?6, reason = ?7, approved_by = ?8 WHERE id = ?1",
         )?;
         statement.execute((
             id.as_bytes(),
@@ -319,16 +336,20 @@ impl JobRow {
             self.started_at.map(Millis),
             self.finished_at.map(Millis),
             self.reason.as_deref(),
+            self.approved_by.as_deref(),
         ))?;
         Ok(())
     }
 }
 
 /// The part of a pipeline that changes.
+#[derive(Default)]
 pub struct PipelineRow {
     /// One per workflow: of its jobs.
     pub tallies: Vec<Tally>,
     pub finished_at: Option<Timestamp>,
+    /// Whether a job of it takes a lock.
+    pub locks: bool,
     pub changed: bool,
     /// What changed its status in it since it was loaded.
     pub items: Vec<super::codec::Item>,
@@ -337,12 +358,13 @@ pub struct PipelineRow {
 impl PipelineRow {
     pub fn load(db: &Connection, id: PipelineId) -> Res<Self> {
         let mut statement =
-            db.prepare_cached("SELECT tallies, finished_at FROM pipeline WHERE id = ?1")?;
-        let (tallies, finished_at) = statement
+            db.prepare_cached("SELECT tallies, finished_at, locks FROM pipeline WHERE id = ?1")?;
+        let (tallies, finished_at, locks) = statement
             .query_row([id.as_bytes()], |row| {
                 Ok((
                     unpack_tallies(row.get_ref(0)?.as_blob()?),
                     opt_time(row, 1)?,
+                    row.get(2)?,
                 ))
             })
             .optional()?
@@ -350,6 +372,7 @@ impl PipelineRow {
         Ok(Self {
             tallies: tallies?,
             finished_at,
+            locks,
             changed: false,
             items: Vec::new(),
         })
@@ -357,11 +380,13 @@ impl PipelineRow {
 
     pub fn save(&self, db: &Connection, id: PipelineId) -> Res<()> {
         let mut statement = db.prepare_cached(
-            "UPDATE pipeline SET tallies = :tallies, finished_at = :finished_at WHERE id = :id",
+            "UPDATE pipeline SET tallies = :tallies, finished_at = :finished_at, locks = :locks \
+             WHERE id = :id",
         )?;
         statement.execute(named_params! {
             ":tallies": pack_tallies(&self.tallies),
             ":finished_at": self.finished_at.map(Millis),
+            ":locks": self.locks,
             ":id": id.as_bytes(),
         })?;
         Ok(())

@@ -8,7 +8,10 @@ use super::fault::Res;
 use crate::StoreError;
 
 /// All migrations, in order. The schema version is how many have run. A released one never changes.
-pub const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_start.sql")];
+pub const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_start.sql"),
+    include_str!("migrations/0002_flow.sql"),
+];
 
 /// Brings a database to the newest schema.
 pub fn migrate(db: &mut Connection, path: &Path) -> Res<()> {

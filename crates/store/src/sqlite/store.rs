@@ -15,7 +15,7 @@ use super::{SqliteStore, explain, logs, messages, pipelines, queue, reports, tok
 use crate::{
     CancelTarget, Canceled, Claim, Event, EventSeq, Expired, Explanation, HeldLease, JobDetail,
     LeaseAnswer, LeaseDurations, LogPosition, LogRead, NewPipeline, NewToken, OutboxMessage,
-    PipelineDetail, PipelineFilter, PipelineSummary, QueueDepth, RawClaimedTask, Reported,
+    Overdue, PipelineDetail, PipelineFilter, PipelineSummary, QueueDepth, RawClaimedTask, Reported,
     Reserved, Result, RunnerContact, RunnerRecord, Store, Submitted, TaskDetail, TokenRecord,
     Woken,
 };
@@ -73,6 +73,18 @@ impl Store for SqliteStore {
     async fn cancel(&self, what: CancelTarget, by: String, now: Timestamp) -> Result<Canceled> {
         self.writer
             .write("cancel", now, move |tx| tx.cancel(what, &by))
+            .await
+    }
+
+    async fn approve(&self, job: JobId, by: String, now: Timestamp) -> Result<Woken> {
+        self.writer
+            .write("approve", now, move |tx| tx.approve(job, &by))
+            .await
+    }
+
+    async fn end_long_waits(&self, now: Timestamp, limit: u32) -> Result<Overdue> {
+        self.writer
+            .write("end-long-waits", now, move |tx| tx.end_long_waits(limit))
             .await
     }
 

@@ -29,13 +29,21 @@ pub struct Tx<'a> {
     pub now: Timestamp,
     pub jobs: BTreeMap<JobId, JobRow>,
     pub pipelines: BTreeMap<PipelineId, PipelineRow>,
-    /// Jobs that ended and whose dependents have not been looked at.
-    pub ended: VecDeque<JobId>,
+    /// What ended, while nobody has looked at what waits for it.
+    pub ended: VecDeque<Ended>,
     /// From which status to which tasks went.
     pub edges: Vec<(Status, Status)>,
     depths: BTreeMap<i64, (i64, i64)>,
     woken: BTreeMap<i64, u32>,
     outbox: Vec<(Topic, [u8; 16])>,
+}
+
+/// Something for whose end others wait.
+#[derive(Clone, Copy, Debug)]
+pub enum Ended {
+    Job(JobId),
+    /// A workflow, by its index.
+    Workflow(PipelineId, usize),
 }
 
 /// What a message to the outside tells.

@@ -4,7 +4,7 @@ use outrider_model::status::Tally;
 use outrider_model::{AttemptId, JobId, PipelineId, Status, TaskId, Timestamp, WorkflowId};
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::codec::{unpack_spans, unpack_tallies, unpack_tally};
+use super::codec::{job_type, unpack_spans, unpack_tallies, unpack_tally};
 use super::fault::{Fault, Res};
 use super::ids::{after_tasks_of, index_of, job_of};
 use super::rows::{opt_time, read_reason, status_of_state, time};
@@ -110,7 +110,7 @@ pub fn workflow(db: &Connection, pipeline: PipelineId, ix: usize) -> Res<(Workfl
 fn job_query(which: &str) -> String {
     format!(
         "SELECT id, pipeline, workflow, name, number, tally, class, requires, parallelism, reason, \
-         queued_at, started_at, finished_at FROM job WHERE {which}"
+         queued_at, started_at, finished_at, type, approved_by FROM job WHERE {which}"
     )
 }
 
@@ -130,7 +130,11 @@ fn read_job(db: &Connection, row: &Row<'_>) -> Res<(JobSummary, usize)> {
         name: row.get(3)?,
         number: row.get(4)?,
         status,
-        class: class_name(db, row.get(6)?)?,
+        job_type: job_type(row.get(13)?)?,
+        class: row
+            .get::<_, Option<i64>>(6)?
+            .map(|class| class_name(db, class))
+            .transpose()?,
         requires: requires.map_or(Ok(Vec::new()), |names| serde_json::from_str(&names))?,
         parallelism: row.get(8)?,
         tasks_finished: ended.map(|status| tally.count(status)).sum(),
@@ -138,6 +142,7 @@ fn read_job(db: &Connection, row: &Row<'_>) -> Res<(JobSummary, usize)> {
         queued_at: opt_time(row, 10)?,
         started_at: opt_time(row, 11)?,
         finished_at: opt_time(row, 12)?,
+        approved_by: row.get(14)?,
     };
     Ok((job, row.get(2)?))
 }

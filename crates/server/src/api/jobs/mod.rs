@@ -1,4 +1,5 @@
 //! Jobs.
 
+pub mod approve;
 pub mod cancel;
 pub mod show;

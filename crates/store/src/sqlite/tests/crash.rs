@@ -21,7 +21,7 @@ use crate::{
 const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 const LEASE: Duration = Duration::from_secs(20);
 /// How many writes the story has.
-const STEPS: usize = 8;
+const STEPS: usize = 9;
 
 /// A story whose steps are one write each.
 struct Story<'a> {
@@ -66,6 +66,14 @@ impl Story<'_> {
             }
             5 => self.report(1, Some(b"other"), None).await,
             6 => {
+                let detail = self.store.pipeline(self.pipeline.unwrap()).await.unwrap();
+                let hold = detail.workflows[0].jobs[1].id;
+                self.store
+                    .approve(hold, "ann".to_owned(), NOW)
+                    .await
+                    .unwrap();
+            }
+            7 => {
                 let all = CancelTarget::Pipeline(self.pipeline.unwrap());
                 self.store.cancel(all, "ann".to_owned(), NOW).await.unwrap();
             }
@@ -113,6 +121,11 @@ fn pipeline() -> NewPipeline {
             spec: spec.unwrap(),
         })),
     };
+    let hold = JobPlan {
+        name: "hold".to_owned(),
+        kind: JobKind::Approval,
+        ..job.clone()
+    };
     NewPipeline {
         trigger: Trigger {
             project: "acme/shop".to_owned(),
@@ -121,11 +134,12 @@ fn pipeline() -> NewPipeline {
         plan: Plan {
             workflows: vec![WorkflowPlan {
                 name: "main".to_owned(),
-                jobs: vec![job],
+                jobs: vec![job, hold],
                 max_auto_reruns: 0,
             }],
             setup: false,
         },
+        parameters: Default::default(),
         config: String::new(),
         idempotency_key: Some("once".to_owned()),
         reserved: None,

@@ -4,8 +4,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::mpsc::channel;
 
-use outrider_model::{Outcome, Status, Timestamp};
+use outrider_model::{Outcome, Status, Tally, Timestamp};
 
+use super::super::codec::unpack_tallies;
 use super::super::fault::Fault;
 use super::super::schema::{MIGRATIONS, migrate_to};
 use super::super::{SqliteStore, open};
@@ -173,7 +174,10 @@ async fn only_the_owner_can_read() {
 }
 
 /// What a store of each version held, written when that version was new.
-const SAMPLES: &[&str] = &[include_str!("../migrations/0001_sample.sql")];
+const SAMPLES: &[&str] = &[
+    include_str!("../migrations/0001_sample.sql"),
+    include_str!("../migrations/0002_sample.sql"),
+];
 
 #[tokio::test]
 async fn a_store_of_every_version_can_be_opened() {
@@ -226,6 +230,38 @@ async fn a_store_of_every_version_can_be_opened() {
         let ended = store.pipeline(summary.id).await.unwrap().summary.status;
         assert_eq!(ended, Status::Finished(Outcome::Canceled));
     }
+}
+
+/// Tallies of nine numbers get a tenth, each for itself, however many bytes a number has.
+#[test]
+fn old_tallies_get_room_for_what_is_on_hold() {
+    let mut db = rusqlite::Connection::open_in_memory().unwrap();
+    db.pragma_update(None, "foreign_keys", false).unwrap();
+    let path = Path::new(":memory:");
+    migrate_to(&mut db, path, 1).unwrap();
+    db.execute_batch(SAMPLES[0]).unwrap();
+    // 300 queued, 2 failed; nothing; 1 blocked, 16384 failed.
+    let old = "00ac02000000000000020000000000000000000100000000000000808001";
+    db.execute(&format!("UPDATE pipeline SET tallies = x'{old}'"), [])
+        .unwrap();
+    migrate_to(&mut db, path, 2).unwrap();
+    let wide: Vec<u8> = db
+        .query_row("SELECT tallies FROM pipeline", [], |row| row.get(0))
+        .unwrap();
+    let tallies = unpack_tallies(&wide).unwrap();
+    let of = |counts: &[(Status, u32)]| {
+        let parts = counts
+            .iter()
+            .map(|(status, count)| vec![*status; *count as usize]);
+        Tally::of(parts.flatten())
+    };
+    let failed = Status::Finished(Outcome::Failed);
+    let expected = [
+        of(&[(Status::Queued, 300), (failed, 2)]),
+        of(&[]),
+        of(&[(Status::Blocked, 1), (failed, 16_384)]),
+    ];
+    assert_eq!(tallies, expected);
 }
 
 #[test]
