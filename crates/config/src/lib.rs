@@ -18,6 +18,7 @@ mod limits;
 mod options;
 mod orbs;
 mod pattern;
+mod regex;
 mod source;
 mod sources;
 mod syntax;

@@ -3,6 +3,7 @@
 mod bind;
 mod check;
 mod executor;
+mod expression;
 mod graph;
 mod job;
 mod logic;
@@ -21,7 +22,8 @@ use crate::diagnostic::{code, error, list};
 use crate::expanded::{Expanded, ExpandedWorkflow};
 use crate::syntax::{Definition, Packages, Reader, Version, Workflow};
 use crate::yaml::{Document, Home, Span};
-use substitute::{Scope, Values, substitute};
+pub(crate) use substitute::Values;
+use substitute::{Scope, substitute};
 
 /// Expands definitions. Everything it reads is resolved.
 pub(crate) struct Expander<'a> {

@@ -257,6 +257,11 @@ pub(crate) const CONDITIONAL: Place = Place {
     keys: &[("condition", Works), ("steps", Works)],
 };
 
+pub(crate) const MATCHES: Place = Place {
+    name: "`matches`",
+    keys: &[("pattern", Works), ("value", Works)],
+};
+
 pub(crate) const WORKFLOW: Place = Place {
     name: "a workflow",
     keys: &[

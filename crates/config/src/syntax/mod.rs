@@ -18,6 +18,7 @@ mod workflow;
 
 pub(crate) use config::Version;
 pub(crate) use job::KINDS;
+pub(crate) use keys::MATCHES;
 pub(crate) use package::{Definition, Kind, Packages};
 pub(crate) use parameter::{Declarations, Declares, Type};
 pub(crate) use read::Reader;
