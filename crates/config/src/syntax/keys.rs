@@ -35,7 +35,7 @@ pub(crate) const TOP: Place = Place {
         ("workflows", Works),
         ("orbs", Works),
         ("setup", Works),
-        ("job-groups", NotYet),
+        ("job-groups", Works),
         ("description", Inert),
         ("display", Inert),
         ("examples", Inert),
@@ -106,12 +106,12 @@ pub(crate) const JOB: Place = Place {
         ("environment", Works),
         ("parallelism", Works),
         ("resource_class", Works),
-        ("branches", NotYet),
+        ("branches", Works),
         ("retention", Works),
         ("circleci_ip_ranges", NoEffect),
-        ("plan_name", NotYet),
-        ("validation", NotYet),
-        ("key", NotYet),
+        ("plan_name", Works),
+        ("validation", NoEffect),
+        ("key", Works),
         ("description", Inert),
     ],
 };
@@ -268,8 +268,8 @@ pub(crate) const WORKFLOW: Place = Place {
         ("jobs", Works),
         ("when", Works),
         ("unless", Works),
-        ("triggers", NotYet),
-        ("max_auto_reruns", NotYet),
+        ("triggers", Works),
+        ("max_auto_reruns", Works),
         ("description", Inert),
     ],
 };
@@ -282,13 +282,59 @@ pub(crate) const INVOCATION: Place = Place {
         ("requires", Works),
         ("pre-steps", Works),
         ("post-steps", Works),
-        ("context", NotYet),
-        ("type", NotYet),
-        ("filters", NotYet),
-        ("matrix", NotYet),
-        ("serial-group", NotYet),
-        ("override-with", NotYet),
+        ("context", Works),
+        ("type", Works),
+        ("filters", Works),
+        ("matrix", Works),
+        ("serial-group", Works),
+        ("override-with", Works),
     ],
+};
+
+/// Keys of a job group in a workflow.
+pub(crate) const GROUP_USE: Place = Place {
+    name: "a use of a job group",
+    keys: &[
+        ("name", Works),
+        ("requires", Works),
+        ("filters", Works),
+        ("serial-group", Works),
+    ],
+};
+
+pub(crate) const GROUP: Place = Place {
+    name: "a job group",
+    keys: &[("jobs", Works), ("description", Inert)],
+};
+
+pub(crate) const MATRIX: Place = Place {
+    name: "`matrix`",
+    keys: &[("parameters", Works), ("exclude", Works), ("alias", Works)],
+};
+
+pub(crate) const FILTERS: Place = Place {
+    name: "`filters`",
+    keys: &[("branches", Works), ("tags", Works)],
+};
+
+pub(crate) const SCHEDULE_FILTERS: Place = Place {
+    name: "`filters` of a schedule",
+    keys: &[("branches", Works)],
+};
+
+pub(crate) const BRANCHES: Place = Place {
+    name: "a filter",
+    keys: &[("only", Works), ("ignore", Works)],
+};
+
+pub(crate) const TRIGGER: Place = Place {
+    name: "a trigger",
+    keys: &[("schedule", Works)],
+};
+
+pub(crate) const SCHEDULE: Place = Place {
+    name: "`schedule`",
+    keys: &[("cron", Works), ("filters", Works)],
 };
 
 /// Steps that are built into the language.
