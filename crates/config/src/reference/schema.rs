@@ -97,11 +97,10 @@ fn fixed(shape: &'static Shape) -> Value {
         }),
         Shape::Keys(place) | Shape::Open(place) => json!({"$ref": reference(place)}),
         Shape::Steps => {
-            let step = any_of(vec![
-                json!({"type": "string"}),
-                json!({"$ref": reference(&STEPS)}),
-            ]);
-            json!({"type": "array", "items": step})
+            let call = json!({"type": "string"});
+            let step = any_of(vec![call, json!({"$ref": reference(&STEPS)})]);
+            let list = json!({"type": "array", "items": step.clone()});
+            json!({"type": "array", "items": any_of(vec![step, list])})
         }
         Shape::Any | Shape::Text | Shape::Scalar | Shape::Condition | Shape::OneOf(_) => {
             value(shape)
@@ -193,10 +192,15 @@ mod tests {
             .collect()
     }
 
+    /// Whether a case compiles, and nothing in it has to be overlooked for that.
+    fn compiles(case: &PathBuf) -> bool {
+        let said = std::fs::read_to_string(case.with_extension("txt")).unwrap_or_default();
+        case.with_extension("json").exists() && !said.contains("[unknown-key]")
+    }
+
     #[test]
     fn what_compiles_is_valid() {
         let validator = jsonschema::draft7::new(&schema()).unwrap();
-        let compiles = |case: &PathBuf| case.with_extension("json").exists();
         let mut tried = 0;
         for case in cases().into_iter().filter(compiles) {
             let errors: Vec<String> = validator

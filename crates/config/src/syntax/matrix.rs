@@ -1,0 +1,123 @@
+//! `matrix` of a job of a workflow, as written.
+
+use std::rc::Rc;
+
+use indexmap::IndexMap;
+
+use super::Reader;
+use super::keys::MATRIX;
+use crate::diagnostic::{code, error, list};
+use crate::yaml::{Mapping, Node, Span, Value};
+
+/// The values of each parameter, and what of their combinations is left out.
+pub(crate) struct Matrix {
+    /// Never empty; each has at least one value.
+    pub(crate) parameters: IndexMap<Rc<str>, Rc<Vec<Node>>>,
+    pub(crate) exclude: Vec<Exclusion>,
+    pub(crate) alias: Option<String>,
+}
+
+/// An entry of `exclude`: one value of every parameter, in the order of the parameters.
+pub(crate) struct Exclusion {
+    pub(crate) span: Span,
+    pub(crate) values: Vec<Node>,
+}
+
+impl Reader<'_> {
+    pub(crate) fn matrix(self, node: &Node) -> Option<Matrix> {
+        let body = self.mapping(node, "`matrix`")?;
+        self.check_keys(body, &MATRIX);
+        let parameters = self.required(body.present("parameters"), "parameters", node.span)?;
+        let parameters = self.matrix_parameters(parameters)?;
+        let alias = body.present("alias");
+        Some(Matrix {
+            exclude: match body.present("exclude") {
+                Some(exclude) => self.exclusions(exclude, &parameters)?,
+                None => vec![],
+            },
+            alias: alias.and_then(|alias| self.name(alias, "`alias`")),
+            parameters,
+        })
+    }
+
+    fn matrix_parameters(self, node: &Node) -> Option<IndexMap<Rc<str>, Rc<Vec<Node>>>> {
+        let mapping = self.mapping(node, "`parameters` of a matrix")?;
+        let read = |(name, values): (&Rc<str>, &Node)| {
+            let values = self.sequence(values, &format!("`{name}` of a matrix"))?;
+            if values.is_empty() {
+                self.report_empty(node.span, &format!("`{name}` of the matrix has no value"));
+                return None;
+            }
+            Some((name.clone(), values.clone()))
+        };
+        if mapping.entries.is_empty() {
+            self.report_empty(node.span, "the matrix has no parameters");
+            return None;
+        }
+        let entries = mapping.entries.iter();
+        let read: Vec<_> = entries
+            .map(|(name, entry)| read((name, &entry.value)))
+            .collect();
+        read.into_iter().collect()
+    }
+
+    fn report_empty(self, span: Span, message: &str) {
+        let help = "list at least one value: `version: [\"1.0\", \"2.0\"]`";
+        self.report(error(code::BAD_MATRIX, span, message).help(help));
+    }
+
+    fn exclusions(
+        self,
+        node: &Node,
+        parameters: &IndexMap<Rc<str>, Rc<Vec<Node>>>,
+    ) -> Option<Vec<Exclusion>> {
+        let items = self.sequence(node, "`exclude`")?.iter();
+        let read: Vec<_> = items
+            .map(|item| {
+                let values = self.mapping(item, "an entry of `exclude`")?;
+                let span = item.span;
+                let values = self.exclusion(span, values, parameters)?;
+                Some(Exclusion { span, values })
+            })
+            .collect();
+        read.into_iter().collect()
+    }
+
+    fn exclusion(
+        self,
+        span: Span,
+        values: &Mapping,
+        parameters: &IndexMap<Rc<str>, Rc<Vec<Node>>>,
+    ) -> Option<Vec<Node>> {
+        for (name, entry) in &values.entries {
+            if !parameters.contains_key(name) {
+                let names = parameters.keys().map(|name| &**name);
+                let message = format!("the matrix has no parameter `{name}`");
+                let help = self.cx.hint(name, names, |all| format!("it has {all}"));
+                self.report(error(code::BAD_MATRIX, entry.key_span, message).maybe_help(help));
+                return None;
+            }
+        }
+        let missing = parameters.keys().filter(|name| values.get(name).is_none());
+        let missing: Vec<_> = missing.map(|name| &**name).collect();
+        if !missing.is_empty() {
+            let message = "an entry of `exclude` must name every parameter of the matrix";
+            let help = format!("add {}", list(missing));
+            self.report(error(code::BAD_MATRIX, span, message).help(help));
+            return None;
+        }
+        parameters
+            .keys()
+            .map(|name| values.get(name).cloned())
+            .collect()
+    }
+}
+
+/// A value of a matrix as the name of its job shows it: an executor with parameters by its name.
+pub(crate) fn shown(value: &Node) -> String {
+    match &value.value {
+        Value::Scalar(scalar) => scalar.text.to_string(),
+        Value::Mapping(mapping) => mapping.get("name").map(shown).unwrap_or_default(),
+        Value::Sequence(_) => String::new(),
+    }
+}
