@@ -99,7 +99,7 @@ impl FromStr for OrbVersion {
         }
         if let Some(label) = text.strip_prefix("dev:") {
             let allowed = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
-            let valid = !label.is_empty() && label.chars().all(allowed) && !label.contains("..");
+            let valid = label.chars().all(allowed) && !label.contains("..");
             return valid.then(|| Self::Dev(label.to_owned())).ok_or(WRONG);
         }
         let number = |part: &str| {

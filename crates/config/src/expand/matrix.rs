@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::Expander;
 use super::substitute::{Scope, Values, substitute};
-use crate::diagnostic::{code, error};
+use crate::diagnostic::{code, error, warning};
 use crate::syntax::{GROUP_USE, Invocation, Matrix, Use, shown};
 use crate::yaml::{Entry, Mapping, Node, Span};
 
@@ -86,13 +86,15 @@ impl Expander<'_> {
         invocation
     }
 
-    /// A parameter has its value from the matrix or from the job, not from both.
+    /// A parameter has its value from the matrix or from the job. From both, that of the matrix
+    /// counts.
     fn check_given_once(&self, body: &Mapping, matrix: &Matrix) {
         for name in matrix.parameters.keys() {
             if let Some(span) = body.key_span(name) {
                 let message = format!("`{name}` is given here and in the `matrix`");
                 self.reader.report(
-                    error(code::CONFLICTING_KEYS, span, message).help("remove one of the two"),
+                    warning(code::CONFLICTING_KEYS, span, message)
+                        .help("that of the matrix counts; remove the other one"),
                 );
             }
         }
@@ -103,7 +105,7 @@ impl Expander<'_> {
             if !excluded.met.contains(key) {
                 let message = "this excludes nothing: the matrix has no such combination";
                 self.reader.report(
-                    error(code::BAD_MATRIX, exclusion.span, message)
+                    warning(code::BAD_MATRIX, exclusion.span, message)
                         .help("write the values as they stand under `parameters`, or remove it"),
                 );
             }

@@ -70,9 +70,9 @@ impl Reader<'_> {
             environment_kind: docker
                 .or(macos)
                 .or(image.map(|image| EnvironmentKind::Machine { image })),
-            shell: shell.and_then(|node| self.name(node, "`shell`")),
+            shell: shell.and_then(|node| self.optional(node, "`shell`")),
             working_directory: directory
-                .and_then(|node| self.name(node, "`working_directory`"))
+                .and_then(|node| self.optional(node, "`working_directory`"))
                 .unwrap_or_else(|| WORKING_DIRECTORY.to_owned()),
             environment: body
                 .get("environment")

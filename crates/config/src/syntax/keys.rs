@@ -290,7 +290,7 @@ place! {
     "override-with": Text, Works, "a job of an orb that takes its place";
 }
 
-place! { FILTERS = "`filters`";
+place! { FILTERS = "`filters`", ignores unknown keys;
     "branches": Keys(&BRANCHES), Works, "on which branches";
     "tags": Keys(&BRANCHES), Works, "on which tags; without it on none";
 }

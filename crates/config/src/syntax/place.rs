@@ -117,6 +117,17 @@ impl Reader<'_> {
         }
     }
 
+    /// Says that the second key of a mapping, which should have one, belongs further in.
+    pub(crate) fn report_beside(self, mapping: &Mapping, what: &str) {
+        if let Some((name, entry)) = mapping.entries.get_index(1) {
+            let message = format!("`{name}` is not part of {what}, and is ignored");
+            self.report(
+                warning(code::UNKNOWN_KEY, entry.key_span, message)
+                    .help("indent it two spaces more to make it part of it"),
+            );
+        }
+    }
+
     pub(crate) fn unknown_key(self, key: &str, span: Span, place: &Place) {
         if self.cx.is_stopped() {
             return;

@@ -79,6 +79,11 @@ impl<'a> Reader<'a> {
         Some(text)
     }
 
+    /// A text; an empty one counts as not there, as where a parameter has no value.
+    pub(crate) fn optional(self, node: &Node, what: &str) -> Option<String> {
+        self.text(node, what).filter(|text| !text.trim().is_empty())
+    }
+
     pub(crate) fn boolean(self, node: &Node, what: &str) -> Option<bool> {
         let boolean = node.as_scalar().and_then(Scalar::boolean);
         if boolean.is_none() {
@@ -155,6 +160,11 @@ impl<'a> Reader<'a> {
                 }
             }
             Value::Scalar(_) if node.is_null() => {}
+            Value::Scalar(scalar) if scalar.text.contains('=') => {
+                if let Some((name, value)) = scalar.text.split_once('=') {
+                    self.variable(name, node.span, value, &mut variables);
+                }
+            }
             Value::Scalar(_) => self.wrong_type(node, "`environment`", "a mapping"),
         }
         variables

@@ -38,17 +38,20 @@ impl Reader<'_> {
         let mut all: Vec<Requires> = vec![];
         let mut seen = IndexMap::new();
         for requires in items.iter().filter_map(|item| self.requirement(item)) {
-            match seen.insert(requires.job.clone(), requires.span) {
+            match seen.get(&requires.job).copied() {
                 Some(first) => self.report(
-                    error(
+                    warning(
                         code::DUPLICATE_REQUIREMENT,
                         requires.span,
                         format!("`{}` is required twice", requires.job),
                     )
                     .label(first, "first here")
-                    .help("list several statuses in one entry: `- job: [success, failed]`"),
+                    .help("the first one counts; several statuses are one entry: `- job: [success, failed]`"),
                 ),
-                None => all.push(requires),
+                None => {
+                    seen.insert(requires.job.clone(), requires.span);
+                    all.push(requires);
+                }
             }
         }
         all

@@ -122,6 +122,16 @@ impl Reader<'_> {
                     body: entry.value.clone(),
                 })
             }
+            // Keys that should stand one level further in. CircleCI does not look at them.
+            Value::Mapping(mapping) if mapping.get_index(0).is_some_and(Node::is_null) => {
+                self.report_beside(mapping, "the job before it");
+                let (name, entry) = mapping.entries.first()?;
+                Some(Use {
+                    job: name.clone(),
+                    span: entry.key_span,
+                    body: entry.value.clone(),
+                })
+            }
             Value::Mapping(_) => {
                 self.report(
                     error(

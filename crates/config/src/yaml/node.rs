@@ -62,6 +62,10 @@ impl Mapping {
         self.entries.get(key).map(|entry| &entry.value)
     }
 
+    pub(crate) fn get_index(&self, at: usize) -> Option<&Node> {
+        self.entries.get_index(at).map(|(_, entry)| &entry.value)
+    }
+
     /// The entry, unless its value is null: `steps:` with nothing behind it counts as not there.
     pub(crate) fn present(&self, key: &str) -> Option<&Node> {
         self.get(key).filter(|node| !node.is_null())

@@ -70,7 +70,7 @@ impl<'a> Reader<'a> {
 impl Keys<'_> {
     fn text(&self, key: &str) -> Option<String> {
         let node = self.mapping.present(key)?;
-        self.reader.name(node, &format!("`{key}`"))
+        self.reader.optional(node, &format!("`{key}`"))
     }
 
     fn required(&self, key: &str) -> Option<&Node> {

@@ -11,7 +11,7 @@ use super::keys::{CONDITIONAL, STEPS};
 use super::package::{Kind, Lookup, Packages};
 use super::place::Support;
 use super::{Definition, Reader};
-use crate::diagnostic::{code, error, warning};
+use crate::diagnostic::{code, error};
 use crate::yaml::{Home, Mapping, Node, Span, Value};
 
 pub(crate) use run::{NO_OUTPUT_TIMEOUT, name_of};
@@ -127,12 +127,7 @@ impl Reader<'_> {
         // Keys that should stand one level further in. CircleCI does not look at them.
         let alone = |name: &str| STEPS.support(name).is_none() || ALONE.contains(&name);
         if first.is_some_and(|(name, entry)| entry.value.is_null() && alone(name)) {
-            let (name, entry) = mapping.entries.get_index(1)?;
-            let message = format!("`{name}` is not part of the step before it, and is ignored");
-            self.report(
-                warning(code::UNKNOWN_KEY, entry.key_span, message)
-                    .help("indent it two spaces more to make it part of the step"),
-            );
+            self.report_beside(mapping, "the step before it");
             return first;
         }
         let help = if mapping.entries.contains_key("run") || mapping.entries.contains_key("name") {

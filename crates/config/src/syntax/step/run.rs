@@ -26,7 +26,7 @@ impl Reader<'_> {
         let text = |key: &str| {
             mapping
                 .present(key)
-                .and_then(|node| self.name(node, &format!("`{key}`")))
+                .and_then(|node| self.optional(node, &format!("`{key}`")))
         };
         let (name, shell, directory) = (text("name"), text("shell"), text("working_directory"));
         let background = mapping.present("background");
