@@ -1,10 +1,13 @@
 //! What every part of a compilation needs at hand.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::HashMap;
 
 use indexmap::IndexSet;
 
 use crate::diagnostic::{Draft, Sink, code, did_you_mean, error, list};
+use crate::expand::Values;
+use crate::regex::{Regex, TooHard};
 use crate::sources::Sources;
 use crate::yaml::{self, Document, Span};
 use crate::{Options, OrbReference};
@@ -25,7 +28,16 @@ pub(crate) struct Context<'a> {
     stopped: Cell<bool>,
     /// Whether the config's version knows `<< … >>`.
     pub(crate) templates: Cell<bool>,
+    /// The values of the pipeline parameters, once they are known.
+    pub(crate) pipeline_parameters: OnceCell<Values>,
+    /// Regular expressions that were compiled, so that none is compiled twice.
+    regexes: RefCell<HashMap<String, Result<Regex, String>>>,
 }
+
+/// What a regular expression counts towards the limit of expansion when it is compiled, and when
+/// it is tried: few configs have more than a dozen, and a few can be made to take long.
+const REGEX_COST: usize = 128 * 1024;
+const MATCH_COST: usize = 8 * 1024;
 
 impl<'a> Context<'a> {
     pub(crate) fn new(sources: &'a Sources<'a>, options: &'a Options) -> Self {
@@ -40,6 +52,8 @@ impl<'a> Context<'a> {
             compared: Cell::new(0),
             stopped: Cell::new(false),
             templates: Cell::new(true),
+            pipeline_parameters: OnceCell::new(),
+            regexes: RefCell::default(),
         }
     }
 
@@ -160,22 +174,67 @@ impl<'a> Context<'a> {
         self.stopped.set(true);
     }
 
+    /// The regular expression in a text at a place. What is wrong with it is reported.
+    pub(crate) fn regex(&self, text: &str, span: Span) -> Option<Regex> {
+        let known = self.regexes.borrow().get(text).cloned();
+        let compiled = match known {
+            Some(compiled) => compiled,
+            None if !self.spend(REGEX_COST, span) => return None,
+            None => {
+                let compiled = Regex::new(text);
+                let mut regexes = self.regexes.borrow_mut();
+                regexes.entry(text.to_owned()).or_insert(compiled).clone()
+            }
+        };
+        match compiled {
+            Ok(regex) => Some(regex),
+            Err(reason) => {
+                let message = format!("`{text}` is no regular expression: {reason}");
+                self.report(error(code::BAD_PATTERN, span, message).help(
+                    "write it as Java has it; a `\\` in double quotes must be doubled, one in \
+                     single quotes must not",
+                ));
+                None
+            }
+        }
+    }
+
+    /// Whether the whole of a text matches.
+    pub(crate) fn matches(&self, regex: &Regex, text: &str, span: Span) -> Option<bool> {
+        if !self.spend(MATCH_COST + text.len(), span) {
+            return None;
+        }
+        match regex.matches(text) {
+            Ok(matches) => Some(matches),
+            Err(TooHard) => {
+                self.report_too_hard(regex.as_str(), span);
+                None
+            }
+        }
+    }
+
+    /// Says that a regular expression takes too long.
+    pub(crate) fn report_too_hard(&self, pattern: &str, span: Span) {
+        let message = format!("it takes too long to find out whether `{pattern}` matches");
+        self.report(
+            error(code::BAD_PATTERN, span, message)
+                .help("make it simpler: no repetition in a repetition, such as `(a+)+`"),
+        );
+    }
+
     /// Narrows the place of a text to a piece of it, if the piece is there as it stands.
     pub(crate) fn narrow(&self, span: Span, piece: &str) -> Span {
+        self.find(span, piece).unwrap_or(span)
+    }
+
+    /// The place of a piece of the text at a place, if the piece is there as it stands.
+    pub(crate) fn find(&self, span: Span, piece: &str) -> Option<Span> {
         if self.stopped.get() {
-            return span;
+            return None;
         }
-        let written = self.sources.slice(span);
-        let found = written.and_then(|written| written.find(piece));
-        match found
-            .and_then(|at| u32::try_from(at).ok())
-            .zip(u32::try_from(piece.len()).ok())
-        {
-            Some((at, length)) => Span {
-                start: span.start + at,
-                end: span.start + at + length,
-            },
-            None => span,
-        }
+        let at = self.sources.slice(span)?.find(piece)?;
+        let start = span.start + u32::try_from(at).ok()?;
+        let end = start + u32::try_from(piece.len()).ok()?;
+        Some(Span { start, end })
     }
 }

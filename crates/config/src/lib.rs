@@ -20,6 +20,7 @@ mod orbs;
 mod pattern;
 mod process;
 pub mod reference;
+mod regex;
 mod source;
 mod sources;
 mod syntax;

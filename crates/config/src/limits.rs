@@ -11,6 +11,8 @@ pub struct Limits {
     pub nodes: usize,
     /// Levels of commands in commands and conditional steps in conditional steps.
     pub step_depth: usize,
+    /// Levels of conditions in conditions, and of parentheses in expressions.
+    pub condition_depth: usize,
     /// Bytes and nodes that parameters, commands and jobs expand to, over all workflows.
     pub expansion: usize,
     /// Jobs of all workflows together.
@@ -28,6 +30,7 @@ impl Default for Limits {
             depth: 100,
             nodes: 1_000_000,
             step_depth: 50,
+            condition_depth: 100,
             expansion: 64 * 1024 * 1024,
             jobs: 5_000,
             parallelism: 1_000,

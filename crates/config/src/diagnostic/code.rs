@@ -60,6 +60,10 @@ codes! {
     BAD_CLASS = "bad-resource-class";
     /// A duration cannot be read.
     BAD_DURATION = "bad-duration";
+    /// A regular expression cannot be read, or takes too long.
+    BAD_PATTERN = "bad-pattern";
+    /// An expression cannot be read.
+    BAD_EXPRESSION = "bad-expression";
     /// The name of an environment variable cannot be one.
     BAD_ENVIRONMENT_NAME = "bad-environment-name";
     /// The name of a parameter cannot be one.
@@ -101,6 +105,10 @@ codes! {
     AMBIGUOUS_REQUIREMENT = "ambiguous-requirement";
     /// The same job twice in one `requires`.
     DUPLICATE_REQUIREMENT = "duplicate-requirement";
+    /// A matrix without a combination, or with an exclusion that excludes nothing.
+    BAD_MATRIX = "bad-matrix";
+    /// The five fields of a schedule cannot be read.
+    BAD_CRON = "bad-cron";
     /// Jobs that wait for each other in a circle.
     REQUIRES_CYCLE = "requires-cycle";
     /// The config says nothing about what to run.

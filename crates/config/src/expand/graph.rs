@@ -1,9 +1,8 @@
 //! Circles: jobs that require each other, commands that call each other.
 
-use std::collections::HashMap;
-
+use super::level::Edge;
 use crate::diagnostic::{code, error};
-use crate::syntax::{Invocation, Reader};
+use crate::syntax::Reader;
 
 /// A circle in a graph of `nodes`, whose edges go to other nodes: its nodes in order, the first one
 /// again at the end. The one that is reached first is returned; linear in nodes and edges.
@@ -47,20 +46,10 @@ pub(super) fn find_cycle(edges: &[Vec<usize>]) -> Option<Vec<usize>> {
 }
 
 /// Reports jobs that wait for each other.
-pub(super) fn check_cycles(reader: Reader<'_>, names: &[String], jobs: &[Invocation]) {
-    let index: HashMap<_, _> = names
+pub(super) fn check_cycles(reader: Reader<'_>, names: &[String], required: &[Vec<Edge>]) {
+    let edges: Vec<Vec<usize>> = required
         .iter()
-        .enumerate()
-        .map(|(at, name)| (name, at))
-        .collect();
-    let edges: Vec<Vec<usize>> = jobs
-        .iter()
-        .map(|job| {
-            job.requires
-                .iter()
-                .filter_map(|it| index.get(&it.job).copied())
-                .collect()
-        })
+        .map(|edges| edges.iter().map(|edge| edge.to).collect())
         .collect();
     let Some(circle) = find_cycle(&edges) else {
         return;
@@ -70,14 +59,10 @@ pub(super) fn check_cycles(reader: Reader<'_>, names: &[String], jobs: &[Invocat
         .map(|at| format!("`{}`", names[*at]))
         .collect();
     // Where each job of the circle names the next one.
-    let places = circle.windows(2).filter_map(|pair| {
-        let requires = &jobs[pair[0]].requires;
-        requires
-            .iter()
-            .find(|it| it.job == names[pair[1]])
-            .map(|it| (pair[0], it.span))
+    let mut places = circle.windows(2).filter_map(|pair| {
+        let edge = required[pair[0]].iter().find(|edge| edge.to == pair[1]);
+        edge.map(|edge| (pair[0], edge.span))
     });
-    let mut places = places;
     let Some((_, first)) = places.next() else {
         return;
     };

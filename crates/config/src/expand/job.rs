@@ -1,23 +1,17 @@
 //! One use of a job.
 
-use outrider_model::plan::{BuildPlan, JobKind, JobPlan, JobSpec, Requirement};
+use outrider_model::plan::{BuildPlan, JobKind, JobSpec};
 
 use super::Expander;
 use super::bind::bind;
 use super::substitute::{Scope, substitute};
 use crate::diagnostic::{code, error};
-use crate::syntax::{Definition, Invocation, KINDS};
+use crate::syntax::{Definition, Invocation, JobType, KINDS};
 use crate::yaml::{Mapping, Span};
 
 impl Expander<'_> {
-    /// The job that an invocation asks for. `None` if it is not clear in what it runs.
-    pub(super) fn job(
-        &self,
-        name: &str,
-        requires: Vec<Requirement>,
-        invocation: &Invocation,
-        definition: &Definition,
-    ) -> Option<JobPlan> {
+    /// What the job that an invocation asks for does. `None` if it cannot be told.
+    pub(super) fn job(&self, invocation: &Invocation, definition: &Definition) -> Option<JobKind> {
         let cx = self.reader.cx;
         let span = invocation.job_span;
         let what = format!("job `{}`", invocation.job);
@@ -28,13 +22,36 @@ impl Expander<'_> {
             &invocation.arguments,
             span,
         );
+        let body = cx.used_at(span, || {
+            substitute(cx, &definition.body, Scope::Parameters(&values))
+        });
+        let body = body.as_mapping()?;
+        let kind = cx.used_at(span, || {
+            let kind = body.present("type");
+            kind.and_then(|node| self.reader.job_type(node))
+        });
+        match kind {
+            None | Some(JobType::Build) => self.build(invocation, definition, body),
+            Some(JobType::WithoutSteps(kind)) => cx.used_at(span, || {
+                self.reader.without_steps(kind, body, definition.name_span)
+            }),
+        }
+    }
+
+    /// A job that runs steps.
+    fn build(
+        &self,
+        invocation: &Invocation,
+        definition: &Definition,
+        body: &Mapping,
+    ) -> Option<JobKind> {
+        let cx = self.reader.cx;
         let mut steps = vec![];
         if let Some(pre) = &invocation.pre_steps {
             self.steps(pre, &mut steps);
         }
-        let job = cx.used_at(span, || {
-            let body = substitute(cx, &definition.body, Scope::Parameters(&values));
-            let (body, inherited) = self.with_executor(body.as_mapping()?)?;
+        let job = cx.used_at(invocation.job_span, || {
+            let (body, inherited) = self.with_executor(body)?;
             let mut job = self.reader.job(&invocation.job, &body);
             if let Some(inherited) = inherited {
                 let own = std::mem::take(&mut job.environment);
@@ -50,26 +67,20 @@ impl Expander<'_> {
         if let Some(post) = &invocation.post_steps {
             self.steps(post, &mut steps);
         }
-        Some(JobPlan {
-            name: name.to_owned(),
-            requires,
-            contexts: vec![],
-            serial_group: None,
-            kind: JobKind::Build(Box::new(BuildPlan {
-                class: job.class,
-                parallelism: job.parallelism,
-                spec: JobSpec {
-                    environment_kind: job.environment_kind?,
-                    shell: job.shell,
-                    working_directory: job.working_directory,
-                    environment: job.environment,
-                    steps,
-                    resource_class: job.resource_class,
-                    retry_when_lost: false,
-                    cache_retention_days: job.cache_retention_days,
-                },
-            })),
-        })
+        Some(JobKind::Build(Box::new(BuildPlan {
+            class: job.class,
+            parallelism: job.parallelism,
+            spec: JobSpec {
+                environment_kind: job.environment_kind?,
+                shell: job.shell,
+                working_directory: job.working_directory,
+                environment: job.environment,
+                steps,
+                resource_class: job.resource_class,
+                retry_when_lost: false,
+                cache_retention_days: job.cache_retention_days,
+            },
+        })))
     }
 
     /// A job must say in what it runs.

@@ -1,32 +1,37 @@
 //! Logic statements: `and`, `or`, `not`, `equal`, and values that count as true or false.
 
-use crate::diagnostic::{code, did_you_mean, error};
-use crate::syntax::Reader;
-use crate::yaml::{Mapping, Node, Plain, Value};
+use super::expression;
+use crate::diagnostic::{code, did_you_mean, error, list};
+use crate::syntax::{MATCHES, Reader};
+use crate::yaml::{Mapping, Node, Value};
 
 const OPERATORS: &[&str] = &["and", "or", "not", "equal", "matches"];
 
 /// Whether a statement holds. `None` if it is wrong, which has been reported, or if a lenient
 /// reader cannot know.
 pub(super) fn holds(reader: Reader<'_>, node: &Node) -> Option<bool> {
-    if !reader.cx.spend(1, node.span) {
+    statement(reader, node, 0)
+}
+
+fn statement(reader: Reader<'_>, node: &Node, depth: usize) -> Option<bool> {
+    let limit = reader.cx.options.limits.condition_depth;
+    if depth > limit {
+        let message = format!("conditions nest more than {limit} levels deep");
+        reader.report(error(code::TOO_DEEP, node.span, message).help("write fewer in each other"));
+        return None;
+    }
+    if !reader.cx.spend(1, node.span) || reader.unknown(node) {
         return None;
     }
     match &node.value {
-        Value::Scalar(_) if reader.unknown(node) => None,
-        Value::Scalar(scalar) => Some(match scalar.plain() {
-            Plain::Null => false,
-            Plain::Boolean(value) => value,
-            Plain::Integer(value) => value != 0,
-            Plain::Float(value) => value != 0.0 && !value.is_nan(),
-            Plain::Text(text) => !text.is_empty(),
-        }),
+        Value::Scalar(_) => expression::Value::of(node).map(|value| value.holds()),
         Value::Sequence(items) => Some(!items.is_empty()),
-        Value::Mapping(mapping) => operator(reader, node, mapping),
+        Value::Mapping(mapping) if mapping.entries.is_empty() => Some(false),
+        Value::Mapping(mapping) => operator(reader, node, mapping, depth + 1),
     }
 }
 
-fn operator(reader: Reader<'_>, node: &Node, mapping: &Mapping) -> Option<bool> {
+fn operator(reader: Reader<'_>, node: &Node, mapping: &Mapping, depth: usize) -> Option<bool> {
     let (Some((name, entry)), 1) = (mapping.entries.first(), mapping.entries.len()) else {
         let message = format!("a condition is one operator, not {}", mapping.entries.len());
         reader.report(
@@ -37,36 +42,69 @@ fn operator(reader: Reader<'_>, node: &Node, mapping: &Mapping) -> Option<bool> 
     };
     // Every operand is looked at, so that all errors are found.
     let operands = || -> Option<Vec<bool>> {
-        let items = reader.sequence(&entry.value, &format!("`{name}`"))?;
-        let held: Vec<_> = items.iter().map(|item| holds(reader, item)).collect();
+        let items = operands(reader, name, &entry.value)?;
+        let held: Vec<_> = items
+            .iter()
+            .map(|item| statement(reader, item, depth))
+            .collect();
         held.into_iter().collect()
     };
     match &**name {
         "and" => operands().map(|held| held.into_iter().all(|one| one)),
         "or" => operands().map(|held| held.into_iter().any(|one| one)),
-        "not" => holds(reader, &entry.value).map(|held| !held),
-        "equal" => {
-            let items = reader.sequence(&entry.value, "`equal`")?;
-            if !reader.cx.spend(entry.value.nodes, entry.key_span) {
-                return None;
-            }
-            Some(items.windows(2).all(|pair| same(&pair[0], &pair[1])))
-        }
-        "matches" => {
-            reader.not_supported(entry.key_span, "`matches`");
-            None
-        }
+        "not" => statement(reader, &entry.value, depth).map(|held| !held),
+        "equal" => equal(reader, &entry.value),
+        "matches" => matches(reader, &entry.value),
         _ => {
             let help = did_you_mean(name, OPERATORS.iter().copied());
+            let otherwise = || format!("there is {}", list(OPERATORS.iter().copied()));
             let message = format!("there is no operator `{name}`");
             reader.report(
-                error(code::UNKNOWN_KEY, entry.key_span, message).help(
-                    help.unwrap_or_else(|| "there are `and`, `or`, `not` and `equal`".into()),
-                ),
+                error(code::UNKNOWN_KEY, entry.key_span, message)
+                    .help(help.unwrap_or_else(otherwise)),
             );
             None
         }
     }
+}
+
+/// What an operator is given: at least one thing.
+fn operands<'n>(reader: Reader<'_>, name: &str, node: &'n Node) -> Option<&'n [Node]> {
+    let items = reader.sequence(node, &format!("`{name}`"))?;
+    if items.is_empty() {
+        let message = format!("`{name}` is given nothing");
+        let help = "list at least one condition or value";
+        reader.report(error(code::BAD_VALUE, node.span, message).help(help));
+        return None;
+    }
+    Some(items)
+}
+
+fn equal(reader: Reader<'_>, node: &Node) -> Option<bool> {
+    let items = operands(reader, "equal", node)?;
+    if !reader.cx.spend(node.nodes, node.span) || items.iter().any(|item| reader.unknown(item)) {
+        return None;
+    }
+    Some(items.windows(2).all(|pair| same(&pair[0], &pair[1])))
+}
+
+/// `matches: {pattern, value}`: the pattern must match the whole value.
+fn matches(reader: Reader<'_>, node: &Node) -> Option<bool> {
+    let mapping = reader.mapping(node, "`matches`")?;
+    reader.check_keys(mapping, &MATCHES);
+    let pattern = reader.required(mapping.get("pattern"), "pattern", node.span)?;
+    let value = reader.required(mapping.get("value"), "value", node.span)?;
+    if reader.unknown(pattern) || reader.unknown(value) {
+        return None;
+    }
+    let regex = reader
+        .cx
+        .regex(&reader.text(pattern, "`pattern`")?, pattern.span)?;
+    let value = match value.is_null() {
+        true => String::new(),
+        false => reader.text(value, "`value`")?,
+    };
+    reader.cx.matches(&regex, &value, pattern.span)
 }
 
 /// Equal values of one type: 1 is not "1".

@@ -3,15 +3,20 @@
 mod bind;
 mod check;
 mod executor;
+mod expression;
 mod graph;
+mod group;
 mod job;
+mod level;
 mod logic;
+mod matrix;
 mod pipeline;
 mod steps;
 mod substitute;
 mod template;
 mod workflow;
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use indexmap::IndexMap;
@@ -20,14 +25,17 @@ use crate::context::Context;
 use crate::diagnostic::{code, error, list};
 use crate::expanded::{Expanded, ExpandedWorkflow};
 use crate::process::origin_in;
-use crate::syntax::{Definition, Kind, Packages, Reader, Version, Workflow};
+use crate::syntax::{Definition, Group, Kind, Packages, Reader, Version, Workflow};
 use crate::yaml::{Document, Home, Span};
-use substitute::{Scope, Values, substitute};
+pub(crate) use substitute::Values;
 
 /// Expands definitions. Everything it reads is resolved.
 pub(crate) struct Expander<'a> {
     reader: Reader<'a>,
     packages: &'a Packages,
+    groups: IndexMap<Rc<str>, Group>,
+    /// How many jobs there are so far, over all workflows.
+    jobs: Cell<usize>,
 }
 
 /// All that a document can run. What is wrong is reported; the result counts only if nothing was.
@@ -39,12 +47,8 @@ pub(crate) fn expand(cx: &Context<'_>, document: &Document) -> Option<Expanded> 
     reader.check_top(document, root, version);
     let root = pipeline::resolve(reader, root);
     let packages = reader.packages(&root);
-    // Where no element is used, `<< parameters.x >>` has no meaning.
-    let workflows_node = root
-        .present("workflows")
-        .map(|node| substitute(cx, node, Scope::Parameters(&Values::new())));
     let whole = root.key_span("workflows").unwrap_or_default();
-    let workflows = match &workflows_node {
+    let workflows = match root.present("workflows") {
         Some(node) => reader.workflows(node, whole),
         None => implicit_workflow(reader, &packages),
     };
@@ -55,8 +59,10 @@ pub(crate) fn expand(cx: &Context<'_>, document: &Document) -> Option<Expanded> 
     let expander = Expander {
         reader,
         packages: &packages,
+        groups: reader.groups(&root, &packages),
+        jobs: Cell::new(0),
     };
-    let expanded = expander.workflows(&workflows, whole)?;
+    let expanded = expander.workflows(&workflows, whole);
     let setup = reader.setup(&root);
     if let Some(setup) = setup.filter(|_| expanded.len() > 1) {
         let message = format!("a setup config has one workflow, not {}", expanded.len());
@@ -100,7 +106,7 @@ fn implicit_workflow(reader: Reader<'_>, packages: &Packages) -> IndexMap<Rc<str
     if let Some(build) = jobs.get("build") {
         return [(
             "workflow".into(),
-            Workflow::of_one("build", build.name_span),
+            Workflow::implicit("build", build.name_span),
         )]
         .into();
     }
@@ -120,17 +126,7 @@ impl Expander<'_> {
         &self,
         workflows: &IndexMap<Rc<str>, Workflow>,
         whole: Span,
-    ) -> Option<Vec<ExpandedWorkflow>> {
-        let jobs: usize = workflows.values().map(|workflow| workflow.jobs.len()).sum();
-        let limit = self.reader.cx.options.limits.jobs;
-        if jobs > limit {
-            let message = format!("{jobs} jobs are more than the limit of {limit}");
-            self.reader.report(
-                error(code::TOO_MANY_JOBS, whole, message)
-                    .help("split the config, or raise the limit"),
-            );
-            return None;
-        }
+    ) -> Vec<ExpandedWorkflow> {
         if workflows.is_empty() && self.reader.cx.errors() == 0 {
             self.reader.report(
                 error(code::NOTHING_TO_RUN, whole, "`workflows` is empty")
@@ -140,7 +136,7 @@ impl Expander<'_> {
         let expanded = workflows
             .iter()
             .filter_map(|(name, one)| self.workflow(name, one));
-        Some(expanded.collect())
+        expanded.collect()
     }
 
     /// Where a job comes from, for people. In a config that was processed, where it came from then.

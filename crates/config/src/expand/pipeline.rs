@@ -10,12 +10,15 @@ use crate::yaml::{Entry, Mapping, Node, Span, Value};
 pub(super) fn resolve(reader: Reader<'_>, root: &Mapping) -> Mapping {
     let declared = reader.declarations(root.present("parameters"), Declares::Pipeline);
     let at = root.key_span("parameters").unwrap_or_default();
-    let values = values(reader, &declared, at);
+    reader
+        .cx
+        .pipeline_parameters
+        .get_or_init(|| values(reader, &declared, at));
     let resolve = |key: &str, entry: &Entry| match key {
         "parameters" => entry.value.clone(),
         // What is in an inline orb does not see the pipeline.
-        "orbs" => orbs(reader, &entry.value, &values),
-        _ => substitute(reader.cx, &entry.value, Scope::Pipeline(&values)),
+        "orbs" => orbs(reader, &entry.value),
+        _ => substitute(reader.cx, &entry.value, Scope::Pipeline),
     };
     let entries = root.entries.iter().map(|(key, entry)| {
         (
@@ -32,13 +35,13 @@ pub(super) fn resolve(reader: Reader<'_>, root: &Mapping) -> Mapping {
 }
 
 /// The names of orbs, resolved.
-fn orbs(reader: Reader<'_>, node: &Node, values: &Values) -> Node {
+fn orbs(reader: Reader<'_>, node: &Node) -> Node {
     let Some(mapping) = node.as_mapping() else {
         return node.clone();
     };
     let entries = mapping.entries.iter().map(|(alias, entry)| {
         let value = match &entry.value.value {
-            Value::Scalar(_) => substitute(reader.cx, &entry.value, Scope::Pipeline(values)),
+            Value::Scalar(_) => substitute(reader.cx, &entry.value, Scope::Pipeline),
             _ => entry.value.clone(),
         };
         (alias.clone(), Entry { value, ..*entry })

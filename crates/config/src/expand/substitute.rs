@@ -4,11 +4,12 @@ use std::rc::Rc;
 
 use indexmap::IndexMap;
 
+use super::expression;
 use super::template::{Piece, pieces, sole_reference};
 use crate::context::Context;
 use crate::diagnostic::{code, error, warning};
 use crate::options::{PipelineValue, PipelineValues};
-use crate::yaml::{Entry, Mapping, Node, Span, Value};
+use crate::yaml::{Entry, Home, Mapping, Node, Span, Value};
 
 /// The values of parameters by name.
 pub(crate) type Values = IndexMap<Rc<str>, Option<Node>>;
@@ -16,10 +17,19 @@ pub(crate) type Values = IndexMap<Rc<str>, Option<Node>>;
 /// What names stand for in one pass.
 #[derive(Clone, Copy)]
 pub(crate) enum Scope<'a> {
-    /// The first pass: pipeline values and these pipeline parameters.
-    Pipeline(&'a Values),
-    /// The second pass: these parameters.
+    /// The first pass: pipeline values and pipeline parameters.
+    Pipeline,
+    /// The second pass over a definition: these parameters.
     Parameters(&'a Values),
+    /// The second pass over a job of a workflow: the values of its matrix, if it has one.
+    Workflow(Option<&'a Values>),
+}
+
+/// Where a text stands, and in which package.
+#[derive(Clone, Copy)]
+struct At {
+    span: Span,
+    home: Home,
 }
 
 /// What became of a reference.
@@ -66,7 +76,11 @@ fn entries(cx: &Context<'_>, mapping: &Mapping, scope: Scope<'_>) -> Mapping {
     let mut result = Mapping::default();
     for (key, Entry { key_span, value }) in &mapping.entries {
         let key = if key.contains("<<") {
-            let node = join(cx, *key_span, key, scope);
+            let at = At {
+                span: *key_span,
+                home: value.home,
+            };
+            let node = join(cx, at, key, scope);
             node.as_scalar()
                 .map_or_else(|| key.clone(), |scalar| scalar.text.clone())
         } else {
@@ -93,8 +107,12 @@ fn entries(cx: &Context<'_>, mapping: &Mapping, scope: Scope<'_>) -> Mapping {
 }
 
 fn scalar_text(cx: &Context<'_>, node: &Node, text: &str, quoted: bool, scope: Scope<'_>) -> Node {
+    let at = At {
+        span: node.span,
+        home: node.home,
+    };
     if let Some((whole, inside)) = sole_reference(text) {
-        match resolve(cx, node.span, whole, inside, scope) {
+        match resolve(cx, at, whole, inside, scope) {
             Resolved::Value(value) if value.as_scalar().is_none() => return value,
             // The place of a value is where it is used.
             Resolved::Value(value) => {
@@ -107,7 +125,7 @@ fn scalar_text(cx: &Context<'_>, node: &Node, text: &str, quoted: bool, scope: S
             Resolved::Nothing => return Node::null(node.span),
         }
     }
-    let mut joined = join(cx, node.span, text, scope);
+    let mut joined = join(cx, at, text, scope);
     if let Value::Scalar(scalar) = &mut joined.value {
         scalar.quoted = quoted || text.contains(">>");
     }
@@ -115,8 +133,9 @@ fn scalar_text(cx: &Context<'_>, node: &Node, text: &str, quoted: bool, scope: S
 }
 
 /// A text with its references replaced by the texts of their values.
-fn join(cx: &Context<'_>, span: Span, text: &str, scope: Scope<'_>) -> Node {
-    let first_pass = matches!(scope, Scope::Pipeline(_));
+fn join(cx: &Context<'_>, at: At, text: &str, scope: Scope<'_>) -> Node {
+    let span = at.span;
+    let first_pass = matches!(scope, Scope::Pipeline);
     let mut joined = String::new();
     if !cx.spend(text.len(), span) {
         return Node::scalar(span, "", true);
@@ -133,7 +152,7 @@ fn join(cx: &Context<'_>, span: Span, text: &str, scope: Scope<'_>) -> Node {
                     report_open(cx, span);
                 }
             }
-            Piece::Reference { whole, inside } => match resolve(cx, span, whole, inside, scope) {
+            Piece::Reference { whole, inside } => match resolve(cx, at, whole, inside, scope) {
                 Resolved::Keep => joined.push_str(whole),
                 Resolved::Nothing => {}
                 Resolved::Value(value) => match value.as_scalar() {
@@ -152,75 +171,102 @@ fn join(cx: &Context<'_>, span: Span, text: &str, scope: Scope<'_>) -> Node {
     node
 }
 
-fn resolve(cx: &Context<'_>, span: Span, whole: &str, inside: &str, scope: Scope<'_>) -> Resolved {
-    let at = || cx.narrow(span, whole);
-    let root = inside.split(['.', ' ']).next().unwrap_or(inside);
+fn resolve(cx: &Context<'_>, at: At, whole: &str, inside: &str, scope: Scope<'_>) -> Resolved {
     let is_name = !inside.contains(|c: char| c.is_whitespace() || "=<>!()'\"".contains(c));
-    match (scope, root) {
-        (Scope::Pipeline(_), "pipeline") | (Scope::Parameters(_), "parameters") if !is_name => {
-            report_expression(cx, at());
-            Resolved::Nothing
+    let first_pass = matches!(scope, Scope::Pipeline);
+    let resolved = match is_name {
+        true if first_pass && root(inside) != "pipeline" => Resolved::Keep,
+        true => {
+            let span = cx.narrow(at.span, whole);
+            lookup(cx, At { span, ..at }, inside, scope).map_or(Resolved::Nothing, Resolved::Value)
         }
-        (Scope::Pipeline(parameters), "pipeline") => pipeline(cx, span, at, inside, parameters),
-        (Scope::Pipeline(_), _) => Resolved::Keep,
-        (Scope::Parameters(values), "parameters") => {
-            let name = inside.trim_start_matches("parameters.");
-            match values.get(name) {
-                Some(Some(value)) => Resolved::Value(value.clone()),
-                Some(None) => Resolved::Nothing,
-                None => {
-                    report_undefined(
-                        cx,
-                        at(),
-                        name,
-                        values.keys().map(|name| &**name),
-                        "parameters",
-                    );
-                    Resolved::Nothing
-                }
-            }
-        }
-        (Scope::Parameters(_), _) => {
-            report_unknown(cx, at(), root, inside, is_name);
-            Resolved::Nothing
-        }
+        false if first_pass && expression::is_local(inside) => Resolved::Keep,
+        false => evaluate(cx, inside, at.span, at.home, scope).map_or(Resolved::Nothing, |value| {
+            Resolved::Value(value.node(at.span).at_home(at.home))
+        }),
+    };
+    match resolved {
+        Resolved::Value(value) if first_pass => Resolved::Value(escaped(value)),
+        resolved => resolved,
     }
 }
 
-fn pipeline(
+/// What an expression gives. What is wrong with it is reported.
+pub(super) fn evaluate(
     cx: &Context<'_>,
+    text: &str,
     span: Span,
-    at: impl Fn() -> Span,
-    inside: &str,
-    parameters: &Values,
-) -> Resolved {
-    let name = inside.trim_start_matches("pipeline.");
-    // Inserted values must not be read again by the second pass.
-    let inserted = |text: &str, quoted| {
-        Resolved::Value(Node::scalar(span, text.replace("<<", "\\<<"), quoted))
-    };
-    if let Some(parameter) = name.strip_prefix("parameters.") {
-        return match parameters.get(parameter) {
-            Some(Some(value)) => value.as_scalar().map_or(Resolved::Nothing, |scalar| {
-                inserted(&scalar.text, scalar.quoted)
-            }),
-            Some(None) => Resolved::Nothing,
-            None => {
-                let names = parameters.keys().map(|name| &**name);
-                report_undefined(cx, at(), parameter, names, "pipeline.parameters");
-                Resolved::Nothing
-            }
-        };
+    home: Home,
+    scope: Scope<'_>,
+) -> Option<expression::Value> {
+    expression::value(cx, text, span, |name, span| {
+        let node = lookup(cx, At { span, home }, name, scope)?;
+        let value = expression::Value::of(&node);
+        if value.is_none() {
+            report_structure(cx, span, name, &node);
+        }
+        value
+    })
+}
+
+fn root(name: &str) -> &str {
+    name.split('.').next().unwrap_or(name)
+}
+
+/// What was inserted by the first pass must not be read again by the second.
+fn escaped(node: Node) -> Node {
+    match &node.value {
+        Value::Scalar(scalar) if scalar.text.contains("<<") => {
+            Node::scalar(node.span, scalar.text.replace("<<", "\\<<"), scalar.quoted)
+        }
+        _ => node,
     }
-    match cx.options.values.get(name) {
-        Some(PipelineValue::Text(text)) => inserted(&text, true),
-        Some(PipelineValue::Literal(text)) => inserted(&text, false),
+}
+
+/// What a name stands for. That it stands for nothing has been reported, or will be.
+fn lookup(cx: &Context<'_>, at: At, name: &str, scope: Scope<'_>) -> Option<Node> {
+    let At { span, home } = at;
+    let nothing = Values::new();
+    let (values, prefix) = match (scope, root(name)) {
+        (_, "pipeline") if home == Home::default() => return pipeline(cx, span, name),
+        (Scope::Parameters(values), "parameters") => (values, "parameters"),
+        (Scope::Workflow(_), "parameters") => (&nothing, "parameters"),
+        (Scope::Workflow(Some(values)), "matrix") => (values, "matrix"),
+        _ => {
+            report_unknown(cx, span, name);
+            return None;
+        }
+    };
+    let key = name.strip_prefix(prefix).unwrap_or(name);
+    let key = key.strip_prefix('.').unwrap_or(key);
+    let value = values.get(key);
+    if value.is_none() {
+        report_undefined(cx, span, key, values.keys().map(|key| &**key), prefix);
+    }
+    value.cloned().flatten()
+}
+
+fn pipeline(cx: &Context<'_>, at: Span, name: &str) -> Option<Node> {
+    let inside = name.strip_prefix("pipeline.").unwrap_or(name);
+    if let Some(parameter) = inside.strip_prefix("parameters.") {
+        let nothing = Values::new();
+        let parameters = cx.pipeline_parameters.get().unwrap_or(&nothing);
+        let value = parameters.get(parameter);
+        if value.is_none() {
+            let names = parameters.keys().map(|name| &**name);
+            report_undefined(cx, at, parameter, names, "pipeline.parameters");
+        }
+        return value.cloned().flatten();
+    }
+    match cx.options.values.get(inside) {
+        Some(PipelineValue::Text(text)) => Some(Node::scalar(at, text, true)),
+        Some(PipelineValue::Literal(text)) => Some(Node::scalar(at, text, false)),
         None => {
-            let message = format!("there is no pipeline value `{inside}`");
+            let message = format!("there is no pipeline value `{name}`");
             let all = |all| format!("the values are {all}");
-            let help = cx.hint(name, PipelineValues::names(), all);
-            cx.report(error(code::UNKNOWN_REFERENCE, at(), message).maybe_help(help));
-            Resolved::Nothing
+            let help = cx.hint(inside, PipelineValues::names(), all);
+            cx.report(error(code::UNKNOWN_REFERENCE, at, message).maybe_help(help));
+            None
         }
     }
 }
@@ -233,10 +279,10 @@ fn report_undefined<'n>(
     declared: impl Iterator<Item = &'n str> + Clone,
     prefix: &str,
 ) {
-    let what = if prefix == "parameters" {
-        "parameter"
-    } else {
-        "pipeline parameter"
+    let what = match prefix {
+        "parameters" => "parameter",
+        "matrix" => "parameter of the matrix",
+        _ => "pipeline parameter",
     };
     let empty = declared.clone().next().is_none();
     let help = cx.hint(name, declared, |all| match prefix {
@@ -246,38 +292,42 @@ fn report_undefined<'n>(
                          one of the pipeline"
                 .to_owned()
         }
+        "matrix" => "add it under `parameters` of the `matrix`".to_owned(),
         _ => "declare it under `parameters` at the top level".to_owned(),
     });
     let message = format!("{what} `{name}` is not declared");
     cx.report(error(code::UNDEFINED_PARAMETER, span, message).maybe_help(help));
 }
 
-fn report_unknown(cx: &Context<'_>, span: Span, root: &str, inside: &str, is_name: bool) {
-    if root == "matrix" {
-        let message = "`<< matrix.… >>` is not supported yet";
-        cx.report(error(code::NOT_SUPPORTED, span, message).help("write the jobs out one by one"));
-    } else if root == "pipeline" {
-        let message = format!("`{inside}` is not visible in an orb");
+fn report_unknown(cx: &Context<'_>, span: Span, name: &str) {
+    if root(name) == "pipeline" {
+        let message = format!("`{name}` is not visible in an orb");
         cx.report(
             error(code::UNKNOWN_REFERENCE, span, message)
                 .help("declare a parameter, and hand the value over where the orb is used"),
         );
-    } else if !is_name {
-        report_expression(cx, span);
-    } else {
-        let message = format!("`<< {inside} >>` refers to nothing");
-        cx.report(error(code::UNKNOWN_REFERENCE, span, message).help(
-            "refer to `parameters.…` or `pipeline.…`; for a plain `<<`, as in a here-document, \
-             write `\\<<`",
-        ));
+        return;
     }
-}
-
-fn report_expression(cx: &Context<'_>, span: Span) {
-    let message = "an expression in `<< >>` is not supported yet";
-    cx.report(error(code::NOT_SUPPORTED, span, message).help(
-        "refer to one parameter or value; for conditions use `equal`, `and`, `or` and `not`",
-    ));
+    let in_brackets = cx
+        .sources
+        .slice(span)
+        .is_some_and(|text| text.contains("<<"));
+    let message = match in_brackets {
+        true => format!("`<< {name} >>` refers to nothing"),
+        false => format!("`{name}` refers to nothing"),
+    };
+    let help = match root(name) {
+        "matrix" => {
+            "only a job of a workflow that has a `matrix` can refer to it; a job gets the values \
+             as its `parameters`"
+        }
+        _ if in_brackets => {
+            "refer to `parameters.…` or `pipeline.…`; for a plain `<<`, as in a here-document, \
+             write `\\<<`"
+        }
+        _ => "refer to `pipeline.…`, and put texts in quotes",
+    };
+    cx.report(error(code::UNKNOWN_REFERENCE, span, message).help(help));
 }
 
 fn report_open(cx: &Context<'_>, span: Span) {

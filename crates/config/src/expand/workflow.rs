@@ -1,168 +1,209 @@
-//! A workflow: its jobs under their names, and what they require.
+//! A workflow: its condition, its schedules and its jobs.
 
-use std::collections::HashSet;
+use outrider_model::plan::JobPlan;
 
-use indexmap::IndexMap;
-use outrider_model::plan::Requirement;
-
-use super::{Expander, graph, logic};
-use crate::diagnostic::{code, error, list};
+use super::group::last_job;
+use super::level::Item;
+use super::substitute::{Scope, evaluate, substitute};
+use super::template::sole_reference;
+use super::{Expander, expression, logic};
+use crate::diagnostic::{code, error, warning};
 use crate::expanded::{ExpandedJob, ExpandedWorkflow, Filters};
-use crate::syntax::{Definition, Invocation, Kind, Requires, Workflow};
-use crate::yaml::Home;
+use crate::syntax::{Definition, Invocation, Kind, Lookup, Workflow, WrittenFilters};
+use crate::yaml::{Home, Node};
+
+const MOST_RERUNS: u32 = 5;
 
 impl Expander<'_> {
     /// A workflow with all its jobs; none if its condition is false.
     pub(super) fn workflow(&self, name: &str, workflow: &Workflow) -> Option<ExpandedWorkflow> {
-        let when = workflow
-            .when
-            .as_ref()
-            .is_none_or(|it| self.condition(it) == Some(true));
-        let unless = workflow
-            .unless
-            .as_ref()
-            .is_none_or(|it| self.condition(it) == Some(false));
-        let names = names(&workflow.jobs);
-        self.check_unique(&names, &workflow.jobs);
-        let known: HashSet<_> = names.iter().map(String::as_str).collect();
-        let requirements: Vec<_> = workflow
-            .jobs
-            .iter()
-            .map(|job| self.requirements(job, &names, &known, &workflow.jobs))
-            .collect();
-        graph::check_cycles(self.reader, &names, &workflow.jobs);
-        let jobs = workflow.jobs.iter().zip(&names).zip(requirements);
-        let jobs: Vec<_> = jobs
-            .filter_map(|((invocation, job), requires)| {
-                let definition = self.definition(invocation)?;
-                Some(ExpandedJob {
-                    plan: self.job(job, requires, invocation, definition)?,
-                    filters: Filters::default(),
-                    origin: self.origin(&invocation.job, definition),
-                })
-            })
-            .collect();
+        let resolved = |node: &Option<Node>| {
+            let node = node.as_ref()?;
+            Some(substitute(self.reader.cx, node, Scope::Workflow(None)))
+        };
+        let when = resolved(&workflow.when);
+        let when = when.is_none_or(|it| self.condition(&it) == Some(true));
+        let unless = resolved(&workflow.unless);
+        let unless = unless.is_none_or(|it| self.condition(&it) == Some(false));
+        let schedules = resolved(&workflow.triggers);
+        let reruns = resolved(&workflow.max_auto_reruns);
+        let reruns = reruns.and_then(|node| {
+            let bounds = (1, MOST_RERUNS);
+            self.reader.integer(&node, "`max_auto_reruns`", bounds)
+        });
+        let jobs = self.jobs_of(workflow);
         (when && unless).then(|| ExpandedWorkflow {
             name: name.to_owned(),
-            schedules: vec![],
-            max_auto_reruns: 0,
+            schedules: schedules
+                .map(|node| self.reader.schedules(&node))
+                .unwrap_or_default(),
+            max_auto_reruns: reruns.unwrap_or_default(),
             jobs,
         })
     }
 
-    /// The condition of a workflow. Text that speaks of pipeline values is an expression, which
-    /// would always count as true if it were taken for plain text.
-    fn condition(&self, node: &crate::yaml::Node) -> Option<bool> {
-        if node
-            .as_scalar()
-            .is_some_and(|text| text.text.contains("pipeline."))
-        {
-            self.reader
-                .not_supported(node.span, "an expression as a condition");
-            return None;
+    fn jobs_of(&self, workflow: &Workflow) -> Vec<ExpandedJob> {
+        let mut items = self.level(&workflow.jobs);
+        self.require_last_jobs(&mut items);
+        let mut spans = vec![];
+        let mut jobs = vec![];
+        for item in items {
+            let span = item.invocation.job_span;
+            match self.groups.get(&item.invocation.job) {
+                Some(group) => jobs.extend(self.group(item, group)),
+                None => jobs.extend(self.single(item, workflow.implicit)),
+            }
+            spans.resize(jobs.len(), span);
         }
-        logic::holds(self.reader, node)
+        let names = jobs.iter().map(|job: &ExpandedJob| job.plan.name.as_str());
+        self.check_unique(names.zip(spans));
+        jobs
     }
 
-    fn check_unique(&self, names: &[String], jobs: &[Invocation]) {
-        let mut seen = IndexMap::new();
-        for (name, job) in names.iter().zip(jobs) {
-            if let Some(first) = seen.insert(name, job.job_span) {
-                let message = format!("two jobs of this workflow are called `{name}`");
-                self.reader.report(
-                    error(code::DUPLICATE_JOB, job.job_span, message)
-                        .label(first, "the first one")
-                        .help("give one of them another `name`"),
-                );
+    /// To require a job group is to require its last job.
+    fn require_last_jobs(&self, items: &mut [Item]) {
+        let groups = items
+            .iter()
+            .filter(|item| self.groups.contains_key(&item.invocation.job));
+        let groups: std::collections::HashSet<_> = groups.map(|item| item.name.clone()).collect();
+        for requirement in items.iter_mut().flat_map(|item| &mut item.requires) {
+            if groups.contains(&requirement.job) {
+                requirement.job = last_job(&requirement.job);
             }
         }
     }
 
-    fn requirements(
-        &self,
-        invocation: &Invocation,
-        names: &[String],
-        known: &HashSet<&str>,
-        jobs: &[Invocation],
-    ) -> Vec<Requirement> {
-        let found = invocation.requires.iter().filter(|requires| {
-            let known = known.contains(requires.job.as_str());
-            if !known && !self.reader.cx.is_stopped() {
-                self.report_unknown_requirement(requires, names, jobs);
-            }
-            known
-        });
-        found
-            .map(|it| Requirement {
-                job: it.job.clone(),
-                accepts: it.accepts.clone(),
-            })
-            .collect()
+    /// The condition of a workflow. A text that speaks of the pipeline, other than all of it in
+    /// `<< >>`, is an expression; anything else is a logic statement.
+    fn condition(&self, node: &Node) -> Option<bool> {
+        let written = self.reader.cx.sources.slice(node.span);
+        let speaks = written.is_some_and(|text| text.contains("pipeline."));
+        match node.as_scalar() {
+            Some(_) if speaks => self.holds(node),
+            _ => logic::holds(self.reader, node),
+        }
     }
 
-    fn report_unknown_requirement(
-        &self,
-        requires: &Requires,
-        names: &[String],
-        jobs: &[Invocation],
-    ) {
-        let Requires { job, span, .. } = requires;
-        let called = names.iter().zip(jobs).filter(|(_, it)| *it.job == **job);
-        let called: Vec<_> = called.map(|(name, _)| name.as_str()).collect();
-        let draft = match called.as_slice() {
-            [] => {
-                let message = format!("no job `{job}` in this workflow");
-                let names = || names.iter().map(String::as_str);
-                let help = self
-                    .reader
-                    .cx
-                    .hint(job, names(), |all| format!("there is {all}"));
-                error(code::UNKNOWN_JOB, *span, message).maybe_help(help)
+    /// Whether an expression counts as true. All of it in `<< >>`, it has its value already.
+    fn holds(&self, node: &Node) -> Option<bool> {
+        let cx = self.reader.cx;
+        let written = cx.sources.slice(node.span).unwrap_or_default();
+        if sole_reference(written.trim_matches(['"', '\''])).is_some() {
+            return expression::Value::of(node).map(|value| value.holds());
+        }
+        let text = &node.as_scalar()?.text;
+        let value = evaluate(cx, text, node.span, node.home, Scope::Workflow(None));
+        value.map(|value| value.holds())
+    }
+
+    pub(super) fn filters(&self, written: Option<WrittenFilters>) -> Filters {
+        match written {
+            None => Filters::default(),
+            Some(WrittenFilters::Rules(rules)) => rules,
+            Some(WrittenFilters::Expression(node)) => Filters::Expression {
+                text: node
+                    .as_scalar()
+                    .map(|scalar| scalar.text.trim().to_owned())
+                    .unwrap_or_default(),
+                holds: self.holds(&node).unwrap_or_default(),
+            },
+        }
+    }
+
+    /// A job that is no job group.
+    pub(super) fn single(&self, item: Item, implicit: bool) -> Option<ExpandedJob> {
+        let Item {
+            name,
+            mut invocation,
+            requires,
+        } = item;
+        let (kind, origin, branches) = match invocation.kind.take() {
+            Some(kind) => {
+                self.refuse_arguments(&invocation);
+                let line = self.reader.cx.line(invocation.job_span);
+                let origin = format!("{} {}, line {line}", kind.as_str(), invocation.job);
+                (kind, origin, None)
             }
-            [one] => error(
-                code::UNKNOWN_JOB,
-                *span,
-                format!("no job `{job}` in this workflow"),
-            )
-            .help(format!("here it is called `{one}`")),
-            several => {
-                let message = format!("`{job}` runs several times in this workflow");
-                error(code::AMBIGUOUS_REQUIREMENT, *span, message).help(format!(
-                    "require one of {}, or give them names",
-                    list(several.iter().copied())
-                ))
+            None => {
+                let definition = self.definition(&invocation)?;
+                let branches = self.old_branches(definition, implicit);
+                let kind = self.job(&invocation, definition)?;
+                (kind, self.origin(&invocation.job, definition), branches)
             }
         };
-        self.reader.report(draft);
+        Some(ExpandedJob {
+            plan: JobPlan {
+                name,
+                requires,
+                contexts: invocation.contexts,
+                serial_group: invocation.serial_group,
+                kind,
+            },
+            filters: branches.unwrap_or_else(|| self.filters(invocation.filters)),
+            origin,
+        })
     }
 
-    /// The job that an invocation names.
-    fn definition(&self, invocation: &Invocation) -> Option<&Definition> {
-        let Invocation { job, job_span, .. } = invocation;
-        if invocation.refused {
-            return self.packages.main().jobs.get(job);
+    /// `branches` of a job: its filter in a config without workflows, and nothing elsewhere.
+    fn old_branches(&self, definition: &Definition, implicit: bool) -> Option<Filters> {
+        let body = definition.body.as_mapping()?;
+        let branches = body.present("branches")?;
+        if implicit {
+            return Some(Filters::Rules {
+                branches: Some(self.reader.rule(branches, "branches")),
+                tags: None,
+            });
         }
+        self.reader.report(
+            warning(
+                code::NO_EFFECT,
+                body.key_span("branches")?,
+                "`branches` has no effect: the config has workflows",
+            )
+            .help("write `filters: {branches: …}` where the workflow uses the job"),
+        );
+        None
+    }
+
+    /// An approval has no parameters.
+    fn refuse_arguments(&self, invocation: &Invocation) {
+        let given = invocation.arguments.entries.iter();
+        // The values of a matrix are for its name.
+        for (name, entry) in given.filter(|_| invocation.alias.is_none()) {
+            let message = format!("`{}` has no parameter `{name}`", invocation.job);
+            self.reader.report(
+                error(code::UNKNOWN_ARGUMENT, entry.key_span, message)
+                    .help("remove it: a job of this type runs nothing"),
+            );
+        }
+    }
+
+    /// The job that an invocation names, or the job of an orb that is to take its place. The latter
+    /// need not be there.
+    fn definition(&self, invocation: &Invocation) -> Option<&Definition> {
+        let override_with = invocation.override_with.as_ref();
+        let instead = override_with.and_then(|node| self.override_target(node));
+        if instead.is_some() {
+            return instead;
+        }
+        let Invocation { job, job_span, .. } = invocation;
         let kind = (Kind::Job, code::UNKNOWN_JOB);
         self.packages
             .require(self.reader, kind, Home::default(), job, *job_span)
     }
-}
 
-/// The names of a workflow's jobs: as given, or that of the job, with a number if it would be
-/// there twice.
-fn names(jobs: &[Invocation]) -> Vec<String> {
-    let unnamed = || jobs.iter().filter(|job| job.name.is_none());
-    let mut uses = IndexMap::<&str, (usize, usize)>::new();
-    for job in unnamed() {
-        uses.entry(&*job.job).or_default().0 += 1;
-    }
-    let mut name_of = |job: &Invocation| match (&job.name, uses.get_mut(&*job.job)) {
-        (Some(name), _) => name.clone(),
-        (None, Some((total, used))) if *total > 1 => {
-            *used += 1;
-            format!("{}-{used}", job.job)
+    fn override_target(&self, node: &Node) -> Option<&Definition> {
+        let name = self.reader.name(node, "`override-with`")?;
+        if !name.contains('/') {
+            let message = "`override-with` must be the job of an orb";
+            let help = "write `orb/job`";
+            self.reader
+                .report(error(code::BAD_VALUE, node.span, message).help(help));
+            return None;
         }
-        (None, _) => job.job.to_string(),
-    };
-    jobs.iter().map(&mut name_of).collect()
+        match self.packages.find(Kind::Job, Home::default(), &name) {
+            Lookup::Found(definition) => Some(definition),
+            Lookup::Unavailable | Lookup::Absent => None,
+        }
+    }
 }

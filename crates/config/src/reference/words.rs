@@ -19,7 +19,6 @@ pub(super) fn state(support: Support) -> String {
         Support::Differs(how) => format!("works differently: {how}"),
         Support::Inert => "for people only".to_owned(),
         Support::NoEffect => "no effect on your own runners: a warning says so".to_owned(),
-        Support::NotYet => "not yet: an error says so".to_owned(),
         Support::Refused(why) => format!("refused: {why}"),
     }
 }

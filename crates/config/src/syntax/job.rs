@@ -2,7 +2,7 @@
 
 use indexmap::IndexMap;
 use outrider_model::ClassName;
-use outrider_model::plan::EnvironmentKind;
+use outrider_model::plan::{EnvironmentKind, JobKind};
 
 use super::Reader;
 use super::keys::RETENTION;
@@ -21,6 +21,23 @@ pub(crate) struct Job {
     pub(crate) resource_class: Option<String>,
     pub(crate) cache_retention_days: Option<u32>,
     pub(crate) steps: Option<Node>,
+}
+
+/// The type of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum JobType {
+    Build,
+    WithoutSteps(WithoutSteps),
+}
+
+/// Types of jobs that runners know nothing of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WithoutSteps {
+    Approval,
+    NoOp,
+    Release,
+    Lock,
+    Unlock,
 }
 
 /// Keys that say in what a job runs. A job with one of its own takes none from its executor.
@@ -104,21 +121,40 @@ impl Reader<'_> {
         days
     }
 
-    fn job_type(self, node: &Node) {
-        const TYPES: &[(&str, bool)] = &[
-            ("build", true),
-            ("approval", false),
-            ("release", false),
-            ("no-op", false),
-            ("lock", false),
-            ("unlock", false),
+    /// `type` of a job.
+    pub(crate) fn job_type(self, node: &Node) -> Option<JobType> {
+        use JobType::WithoutSteps as No;
+        const TYPES: &[(&str, JobType)] = &[
+            ("build", JobType::Build),
+            ("approval", No(WithoutSteps::Approval)),
+            ("no-op", No(WithoutSteps::NoOp)),
+            ("release", No(WithoutSteps::Release)),
+            ("lock", No(WithoutSteps::Lock)),
+            ("unlock", No(WithoutSteps::Unlock)),
         ];
-        if self.choice(node, "the type of a job", TYPES) == Some(false) {
-            let text = node
-                .as_scalar()
-                .map(|scalar| &*scalar.text)
-                .unwrap_or_default();
-            self.not_supported(node.span, &format!("`type: {text}`"));
+        self.choice(node, "the type of a job", TYPES)
+    }
+
+    /// A job of a type that has no steps. `None` if one of its keys is missing.
+    pub(crate) fn without_steps(
+        self,
+        kind: WithoutSteps,
+        body: &Mapping,
+        at: Span,
+    ) -> Option<JobKind> {
+        let text = |key: &str| {
+            let node = self.required(body.present(key), key, at)?;
+            self.name(node, &format!("`{key}`"))
+        };
+        let key = || text("key");
+        match kind {
+            WithoutSteps::Approval => Some(JobKind::Approval),
+            WithoutSteps::NoOp => Some(JobKind::NoOp),
+            WithoutSteps::Release => {
+                text("plan_name").map(|plan_name| JobKind::Release { plan_name })
+            }
+            WithoutSteps::Lock => key().map(|key| JobKind::Lock { key }),
+            WithoutSteps::Unlock => key().map(|key| JobKind::Unlock { key }),
         }
     }
 

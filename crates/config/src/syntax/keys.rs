@@ -6,7 +6,7 @@ use super::place::Shape::{
     Any, Boolean, Choice, Condition, Integer, Keys, List, Named, OneOf, Open, Scalar, Single,
     Steps, Text,
 };
-use super::place::Support::{Differs, Inert, NoEffect, NotYet, Refused, Works};
+use super::place::Support::{Differs, Inert, NoEffect, Refused, Works};
 use super::place::{Key, Place, Shape};
 
 /// One line for each key: its name, what may stand behind it, what becomes of it, what it is for.
@@ -43,7 +43,7 @@ place! { TOP = "the config";
     "commands": Named(&Keys(&COMMAND)), Works, "steps under a name";
     "executors": Named(&Keys(&EXECUTOR)), Works, "what jobs run in, under a name";
     "jobs": Named(&Keys(&JOB)), Works, "the jobs that workflows use";
-    "job-groups": Named(&Any), NotYet, "jobs that workflows use together";
+    "job-groups": Named(&Keys(&GROUP)), Works, "jobs that workflows use together";
     "workflows": Named(&OneOf(&[Text, Keys(&WORKFLOW)])), Works, "which jobs run, and in which order";
     "description": Text, Inert, "what this is";
     "display": Any, Inert, "where people find more";
@@ -101,12 +101,12 @@ place! { JOB = "a job";
     "environment": ENVIRONMENT, Works, "variables of all steps";
     "parallelism": Integer(1, 1_000), Works, "how many tasks it is";
     "resource_class": Text, Differs("a name with a slash is a class of runners; a size of CircleCI's cloud such as `medium` is the server's default class"), "on which runners it runs";
-    "branches": Keys(&RULE), NotYet, "on which branches it runs";
+    "branches": Keys(&RULE), Differs("it is the filter of a config without workflows; with workflows it has no effect, and a warning says so"), "on which branches it runs";
     "retention": Keys(&RETENTION), Works, "how long its caches are kept";
     "circleci_ip_ranges": Boolean, NoEffect, "whether it has one of the cloud's known addresses";
-    "plan_name": Text, NotYet, "the release that a job of type `release` follows";
-    "validation": Any, NotYet, "when a release is good";
-    "key": Text, NotYet, "the lock of a job of type `lock` or `unlock`";
+    "plan_name": Text, Works, "the release that a job of type `release` follows";
+    "validation": Any, NoEffect, "when a release is good";
+    "key": Text, Works, "the lock of a job of type `lock` or `unlock`";
     "description": Text, Inert, "what this is";
 }
 
@@ -258,20 +258,20 @@ place! { LOGIC = "a condition";
     "or": List(&Condition), Works, "true if one is true";
     "not": Condition, Works, "true if this is false";
     "equal": List(&Any), Works, "true if all are the same";
-    "matches": Keys(&MATCHES), NotYet, "true if a value fits a pattern";
+    "matches": Keys(&MATCHES), Works, "true if a value fits a pattern";
 }
 
 place! { MATCHES = "`matches`";
-    "pattern": Text, NotYet, "the pattern";
-    "value": Scalar, NotYet, "the value";
+    "pattern": Text, Works, "the pattern";
+    "value": Scalar, Works, "the value";
 }
 
 place! { WORKFLOW = "a workflow";
     "jobs": List(&OneOf(&[Text, Single(&OneOf(&[Scalar, Open(&INVOCATION)]))])), Works, "its jobs";
     "when": Condition, Works, "it runs only if this holds";
     "unless": Condition, Works, "it runs only if this does not hold";
-    "triggers": List(&Keys(&TRIGGER)), NotYet, "when it runs by itself";
-    "max_auto_reruns": Integer(1, 5), NotYet, "how often its failed jobs are run again";
+    "triggers": List(&Keys(&TRIGGER)), Differs("such a workflow runs only when it is asked for by its name"), "when it runs by itself";
+    "max_auto_reruns": Integer(1, 5), Works, "how often its failed jobs are run again";
     "description": Text, Inert, "what this is";
 }
 
@@ -282,35 +282,53 @@ place! {
     "requires": List(&OneOf(&[Text, Single(&TEXTS)])), Works, "the jobs that end before it starts, and how they may end";
     "pre-steps": Steps, Works, "steps before those of the job";
     "post-steps": Steps, Works, "steps after those of the job";
-    "context": TEXTS, NotYet, "the contexts whose variables it gets";
-    "type": Choice(&["approval", "no-op"]), NotYet, "what it is, where it is no job of `jobs`";
-    "filters": OneOf(&[Scalar, Keys(&FILTERS)]), NotYet, "on which branches and tags it runs";
-    "matrix": Keys(&MATRIX), NotYet, "runs it once for each combination of parameters";
-    "serial-group": Text, NotYet, "the group in which one job runs at a time";
-    "override-with": Text, NotYet, "a job of an orb that takes its place";
+    "context": TEXTS, Works, "the contexts whose variables it gets";
+    "type": Choice(&["approval", "no-op"]), Works, "what it is, where it is no job of `jobs`";
+    "filters": OneOf(&[Scalar, Keys(&FILTERS)]), Works, "on which branches and tags it runs";
+    "matrix": Keys(&MATRIX), Works, "runs it once for each combination of parameters";
+    "serial-group": Text, Works, "the group in which one job runs at a time";
+    "override-with": Text, Works, "a job of an orb that takes its place";
+}
+
+place! { GROUP = "a job group";
+    "jobs": List(&OneOf(&[Text, Single(&OneOf(&[Scalar, Open(&INVOCATION)]))])), Works, "its jobs, as in a workflow";
+    "description": Text, Inert, "what this is";
+}
+
+place! {
+    /// Keys of a job group in a workflow.
+    GROUP_USE = "a use of a job group";
+    "name": Text, Works, "its name in this workflow, with which the names of its jobs start";
+    "requires": List(&OneOf(&[Text, Single(&TEXTS)])), Works, "what ends before its first job starts";
+    "filters": OneOf(&[Scalar, Keys(&FILTERS)]), Works, "on which branches and tags it runs";
+    "serial-group": Text, Works, "the group in which all its jobs run as one";
 }
 
 place! { FILTERS = "`filters`";
-    "branches": Keys(&RULE), NotYet, "on which branches";
-    "tags": Keys(&RULE), NotYet, "on which tags; without it on none";
+    "branches": Keys(&RULE), Works, "on which branches";
+    "tags": Keys(&RULE), Works, "on which tags; without it on none";
+}
+
+place! { SCHEDULE_FILTERS = "`filters` of a schedule";
+    "branches": Keys(&RULE), Works, "on which branches";
 }
 
 place! { RULE = "a filter";
-    "only": TEXTS, NotYet, "names and `/patterns/` that fit";
-    "ignore": TEXTS, NotYet, "names and `/patterns/` that do not fit";
+    "only": TEXTS, Works, "names and `/patterns/` that fit";
+    "ignore": TEXTS, Works, "names and `/patterns/` that do not fit";
 }
 
 place! { MATRIX = "`matrix`";
-    "parameters": Named(&Any), NotYet, "the values of each parameter";
-    "exclude": List(&Named(&Any)), NotYet, "combinations that are left out";
-    "alias": Text, NotYet, "a name for all of them, in `requires`";
+    "parameters": Named(&Any), Works, "the values of each parameter";
+    "exclude": List(&Named(&Any)), Works, "combinations that are left out";
+    "alias": Text, Works, "a name for all of them, in `requires`";
 }
 
 place! { TRIGGER = "a trigger";
-    "schedule": Keys(&SCHEDULE), NotYet, "when";
+    "schedule": Keys(&SCHEDULE), Works, "when";
 }
 
 place! { SCHEDULE = "`schedule`";
-    "cron": Text, NotYet, "in five fields, in UTC";
-    "filters": Keys(&FILTERS), NotYet, "on which branches";
+    "cron": Text, Works, "in five fields, in UTC";
+    "filters": Keys(&SCHEDULE_FILTERS), Works, "on which branches";
 }

@@ -33,23 +33,16 @@ pub(crate) enum Support {
     Inert,
     /// It means something in CircleCI's cloud only: a warning says so.
     NoEffect,
-    /// It would change what runs, and Outrider does not do it yet: an error says so.
-    NotYet,
     /// It would change what runs, and Outrider will not do it: the reason, and what to do instead,
     /// as a fragment. An error says so.
     Refused(&'static str),
 }
-use Support::{Differs, Inert, NoEffect, NotYet, Refused, Works};
+use Support::{Differs, Inert, NoEffect, Refused, Works};
 
 impl Support {
     /// Whether it does something.
     pub(crate) const fn works(self) -> bool {
         matches!(self, Works | Differs(_))
-    }
-
-    /// Whether a config that uses it does not compile.
-    pub(crate) const fn is_error(self) -> bool {
-        matches!(self, NotYet | Refused(_))
     }
 }
 
@@ -112,7 +105,6 @@ impl Reader<'_> {
     pub(crate) fn check_support(self, key: &str, span: Span, support: Support) {
         match support {
             Works | Differs(_) | Inert => {}
-            NotYet => self.not_supported(span, &format!("`{key}`")),
             Refused(reason) => self.refused(span, &format!("`{key}`"), reason),
             NoEffect => self.report(
                 warning(
@@ -147,20 +139,6 @@ impl Reader<'_> {
                 format!("{name} has no key `{key}`"),
             )
             .help(did_you_mean(key, place.names()).unwrap_or_else(all)),
-        );
-    }
-
-    /// Refuses a part of the language that is known but not done.
-    pub(crate) fn not_supported(self, span: Span, what: &str) {
-        self.report(
-            error(
-                code::NOT_SUPPORTED,
-                span,
-                format!("{what} is not supported yet"),
-            )
-            .help(
-                "remove it to run this config; without it, the result may differ from CircleCI's",
-            ),
         );
     }
 

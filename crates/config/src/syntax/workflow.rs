@@ -3,84 +3,48 @@
 use std::rc::Rc;
 
 use indexmap::IndexMap;
-use outrider_model::Outcome;
 
 use super::Reader;
-use super::keys::{INVOCATION, WORKFLOW};
+use super::keys::WORKFLOW;
 use crate::diagnostic::{code, error, list};
-use crate::yaml::{Entry, Mapping, Node, Span, Value};
+use crate::yaml::{Entry, Node, Span, Value};
 
-/// A workflow as written.
+/// A workflow as written: everything in it may still hold `<< matrix.… >>` or `\<<`.
 pub(crate) struct Workflow {
     pub(crate) when: Option<Node>,
     pub(crate) unless: Option<Node>,
-    pub(crate) jobs: Vec<Invocation>,
+    pub(crate) triggers: Option<Node>,
+    pub(crate) max_auto_reruns: Option<Node>,
+    pub(crate) jobs: Vec<Use>,
+    /// Whether it is the workflow of a config that has none.
+    pub(crate) implicit: bool,
 }
 
 impl Workflow {
-    /// A workflow of a single job.
-    pub(crate) fn of_one(job: &str, span: Span) -> Self {
+    /// The workflow of a config that has none.
+    pub(crate) fn implicit(job: &str, span: Span) -> Self {
         Self {
             when: None,
             unless: None,
-            jobs: vec![Invocation::new(job.into(), span)],
+            triggers: None,
+            max_auto_reruns: None,
+            jobs: vec![Use {
+                job: job.into(),
+                span,
+                body: Node::null(span),
+            }],
+            implicit: true,
         }
     }
 }
 
-/// A job in a workflow.
-#[derive(Clone)]
-pub(crate) struct Invocation {
-    /// The job in `jobs`.
+/// An entry of `jobs` in a workflow or a job group, as written.
+pub(crate) struct Use {
+    /// The job, the job group, or the name of an approval.
     pub(crate) job: Rc<str>,
-    pub(crate) job_span: Span,
-    pub(crate) name: Option<String>,
-    pub(crate) requires: Vec<Requires>,
-    pub(crate) pre_steps: Option<Node>,
-    pub(crate) post_steps: Option<Node>,
-    /// The values of the job's parameters.
-    pub(crate) arguments: Rc<Mapping>,
-    /// Whether it uses something that was refused; then the job itself may well not exist.
-    pub(crate) refused: bool,
-}
-
-impl Invocation {
-    fn new(job: Rc<str>, job_span: Span) -> Self {
-        Self {
-            job,
-            job_span,
-            name: None,
-            requires: vec![],
-            pre_steps: None,
-            post_steps: None,
-            arguments: Rc::default(),
-            refused: false,
-        }
-    }
-}
-
-/// An entry of `requires`.
-#[derive(Clone)]
-pub(crate) struct Requires {
-    pub(crate) job: String,
     pub(crate) span: Span,
-    /// In the order of [`Outcome::ALL`].
-    pub(crate) accepts: Vec<Outcome>,
+    pub(crate) body: Node,
 }
-
-/// CircleCI's words for how a job may end. What it calls failed includes timeouts and failures of
-/// the infrastructure.
-pub(crate) const STATUSES: &[(&str, &[Outcome])] = &[
-    ("success", &[Outcome::Passed]),
-    (
-        "failed",
-        &[Outcome::Failed, Outcome::TimedOut, Outcome::Lost],
-    ),
-    ("canceled", &[Outcome::Canceled]),
-    ("not_run", &[Outcome::NotRun]),
-    ("terminal", &Outcome::ALL),
-    ("unauthorized", &[]),
-];
 
 impl Reader<'_> {
     /// The workflows, or the one that was asked for: the others need not be right.
@@ -119,25 +83,44 @@ impl Reader<'_> {
         let body = self.mapping(&entry.value, &format!("workflow `{name}`"))?;
         self.check_keys(body, &WORKFLOW);
         let jobs = self.required(body.present("jobs"), "jobs", entry.key_span)?;
-        let jobs = self.sequence(jobs, "`jobs` of a workflow")?;
-        if jobs.is_empty() {
-            let message = format!("workflow `{name}` has no jobs");
+        let jobs = self.uses(jobs, &format!("workflow `{name}`"), entry.key_span)?;
+        if let Some((when, unless)) = body.key_span("when").zip(body.key_span("unless")) {
+            let message = format!("workflow `{name}` has both `when` and `unless`");
             self.report(
-                error(code::BAD_VALUE, entry.key_span, message).help("list some under `jobs`"),
+                error(code::CONFLICTING_KEYS, when.max(unless), message)
+                    .label(when.min(unless), "the other one")
+                    .help("say both in one `when`, with `and` and `not`"),
             );
         }
         Some(Workflow {
             when: body.get("when").cloned(),
             unless: body.get("unless").cloned(),
-            jobs: jobs.iter().filter_map(|job| self.invocation(job)).collect(),
+            triggers: body.present("triggers").cloned(),
+            max_auto_reruns: body.present("max_auto_reruns").cloned(),
+            jobs,
+            implicit: false,
         })
     }
 
-    fn invocation(self, node: &Node) -> Option<Invocation> {
-        let (job, job_span, body) = match &node.value {
+    /// `jobs` of a workflow or a job group.
+    pub(crate) fn uses(self, node: &Node, of: &str, at: Span) -> Option<Vec<Use>> {
+        let jobs = self.sequence(node, &format!("`jobs` of {of}"))?;
+        if jobs.is_empty() {
+            let message = format!("{of} has no jobs");
+            self.report(error(code::BAD_VALUE, at, message).help("list some under `jobs`"));
+        }
+        Some(jobs.iter().filter_map(|job| self.one_use(job)).collect())
+    }
+
+    fn one_use(self, node: &Node) -> Option<Use> {
+        match &node.value {
             Value::Mapping(mapping) if mapping.entries.len() == 1 => {
                 let (name, entry) = mapping.entries.first()?;
-                (name.clone(), entry.key_span, &entry.value)
+                Some(Use {
+                    job: name.clone(),
+                    span: entry.key_span,
+                    body: entry.value.clone(),
+                })
             }
             Value::Mapping(_) => {
                 self.report(
@@ -148,117 +131,13 @@ impl Reader<'_> {
                     )
                     .help("start every job with its own `-`, and indent its keys one level more"),
                 );
-                return None;
+                None
             }
-            _ => (
-                self.name(node, "a job of a workflow")?.into(),
-                node.span,
-                &Node::null(node.span),
-            ),
-        };
-        let mut invocation = Invocation::new(job, job_span);
-        if !body.is_null() {
-            let body = self.mapping(body, &format!("`{}`", invocation.job))?;
-            self.invocation_body(body, &mut invocation);
+            _ => Some(Use {
+                job: self.name(node, "a job of a workflow")?.into(),
+                span: node.span,
+                body: Node::null(node.span),
+            }),
         }
-        Some(invocation)
-    }
-
-    fn invocation_body(self, body: &Mapping, into: &mut Invocation) {
-        let mut arguments = Mapping::default();
-        for (key, entry) in &body.entries {
-            match INVOCATION.support(key) {
-                Some(support) => {
-                    self.check_support(key, entry.key_span, support);
-                    into.refused |= support.is_error();
-                }
-                None => {
-                    arguments.entries.insert(key.clone(), entry.clone());
-                }
-            }
-        }
-        into.name = body
-            .present("name")
-            .and_then(|node| self.name(node, "`name`"));
-        into.requires = body
-            .present("requires")
-            .map(|it| self.requires(it))
-            .unwrap_or_default();
-        into.pre_steps = body.present("pre-steps").cloned();
-        into.post_steps = body.present("post-steps").cloned();
-        into.arguments = Rc::new(arguments);
-    }
-
-    fn requires(self, node: &Node) -> Vec<Requires> {
-        let Some(items) = self.sequence(node, "`requires`") else {
-            return vec![];
-        };
-        let mut all: Vec<Requires> = vec![];
-        let mut seen = IndexMap::new();
-        for requires in items.iter().filter_map(|item| self.requirement(item)) {
-            match seen.insert(requires.job.clone(), requires.span) {
-                Some(first) => self.report(
-                    error(
-                        code::DUPLICATE_REQUIREMENT,
-                        requires.span,
-                        format!("`{}` is required twice", requires.job),
-                    )
-                    .label(first, "first here")
-                    .help("list several statuses in one entry: `- job: [success, failed]`"),
-                ),
-                None => all.push(requires),
-            }
-        }
-        all
-    }
-
-    fn requirement(self, node: &Node) -> Option<Requires> {
-        let (job, span, accepts) = match &node.value {
-            Value::Mapping(mapping) if mapping.entries.len() == 1 => {
-                let (job, entry) = mapping.entries.first()?;
-                (
-                    job.to_string(),
-                    entry.key_span,
-                    self.statuses(&entry.value)?,
-                )
-            }
-            Value::Scalar(_) => (
-                self.name(node, "an entry of `requires`")?,
-                node.span,
-                vec![Outcome::Passed],
-            ),
-            _ => {
-                let message = "an entry of `requires` must be a job's name or `name: status`";
-                self.report(error(code::WRONG_TYPE, node.span, message));
-                return None;
-            }
-        };
-        Some(Requires { job, span, accepts })
-    }
-
-    fn statuses(self, node: &Node) -> Option<Vec<Outcome>> {
-        let read = |node: &Node| {
-            let outcomes = self.choice(node, "the status of a required job", STATUSES)?;
-            if outcomes.is_empty() {
-                self.not_supported(node.span, "the status `unauthorized`");
-            }
-            Some(outcomes)
-        };
-        let accepted: Vec<&[Outcome]> = match &node.value {
-            Value::Sequence(items) => items.iter().filter_map(read).collect(),
-            _ => vec![read(node)?],
-        };
-        if accepted.is_empty() {
-            let message = "the statuses of a required job must not be empty";
-            self.report(error(code::BAD_VALUE, node.span, message));
-            return None;
-        }
-        let accepted = accepted.concat();
-        Some(
-            Outcome::ALL
-                .into_iter()
-                .filter(|outcome| accepted.contains(outcome))
-                .collect(),
-        )
     }
 }

@@ -1,0 +1,210 @@
+//! The jobs of a workflow or of a job group: their names, and what they require of each other.
+
+use std::collections::HashMap;
+
+use indexmap::IndexMap;
+use outrider_model::Outcome;
+use outrider_model::plan::Requirement;
+
+use super::{Expander, graph};
+use crate::diagnostic::{code, error, list};
+use crate::syntax::{Invocation, Requires, Use};
+use crate::yaml::Span;
+
+/// A job under its name.
+pub(super) struct Item {
+    pub(super) name: String,
+    pub(super) invocation: Invocation,
+    pub(super) requires: Vec<Requirement>,
+}
+
+/// A job that another one requires.
+pub(super) struct Edge {
+    pub(super) to: usize,
+    pub(super) span: Span,
+    accepts: Vec<Outcome>,
+}
+
+/// A use of a job, and the number of the entry that it comes from.
+type Numbered = (usize, Invocation);
+
+/// What a requirement may name.
+struct Directory<'a> {
+    names: HashMap<&'a str, usize>,
+    /// The jobs of matrices by alias, each matrix by its entry.
+    matrices: HashMap<&'a str, IndexMap<usize, Vec<usize>>>,
+}
+
+impl<'a> Directory<'a> {
+    fn new(names: &'a [String], jobs: &'a [Numbered]) -> Self {
+        let mut matrices = HashMap::<_, IndexMap<_, Vec<_>>>::new();
+        for (at, (entry, job)) in jobs.iter().enumerate() {
+            if let Some(alias) = &job.alias {
+                let matrix = matrices.entry(&**alias).or_default();
+                matrix.entry(*entry).or_default().push(at);
+            }
+        }
+        let names = names.iter().enumerate();
+        Self {
+            names: names.map(|(at, name)| (name.as_str(), at)).collect(),
+            matrices,
+        }
+    }
+
+    /// The jobs that a name stands for: one, or all of a matrix.
+    fn find(&self, name: &str) -> Option<Vec<usize>> {
+        if let Some(at) = self.names.get(name) {
+            return Some(vec![*at]);
+        }
+        match self.matrices.get(name)? {
+            matrices if matrices.len() == 1 => matrices.values().next().cloned(),
+            _ => None,
+        }
+    }
+}
+
+impl Expander<'_> {
+    /// Gives jobs their names and resolves what they require.
+    pub(super) fn level(&self, uses: &[Use]) -> Vec<Item> {
+        let entries = uses.iter().enumerate();
+        let jobs: Vec<Numbered> = entries
+            .flat_map(|(entry, used)| {
+                self.invocations(used)
+                    .into_iter()
+                    .map(move |it| (entry, it))
+            })
+            .collect();
+        let names = self.names(&jobs);
+        let spans = jobs.iter().map(|(_, job)| job.job_span);
+        self.check_unique(names.iter().map(String::as_str).zip(spans));
+        let directory = Directory::new(&names, &jobs);
+        let all_edges: Vec<_> = jobs
+            .iter()
+            .map(|(_, job)| self.edges(job, &directory, &names, &jobs))
+            .collect();
+        graph::check_cycles(self.reader, &names, &all_edges);
+        let requirements = all_edges.into_iter().map(|edges| {
+            let edges = edges.into_iter();
+            edges
+                .map(|edge| Requirement {
+                    job: names[edge.to].clone(),
+                    accepts: edge.accepts,
+                })
+                .collect()
+        });
+        let requirements: Vec<Vec<Requirement>> = requirements.collect();
+        let items = jobs.into_iter().zip(names).zip(requirements);
+        items
+            .map(|(((_, invocation), name), requires)| Item {
+                name,
+                invocation,
+                requires,
+            })
+            .collect()
+    }
+
+    /// Names as given, or those of the jobs, with a number if they would be there twice. Job groups
+    /// get none: each use of one must have a name of its own.
+    fn names(&self, jobs: &[Numbered]) -> Vec<String> {
+        let mut uses = HashMap::<_, (usize, usize)>::new();
+        for (_, job) in jobs {
+            uses.entry(base(job)).or_default().0 += 1;
+        }
+        let mut name_of = |job| match uses.get_mut(base(job)) {
+            Some((total, used)) if *total > 1 && !self.groups.contains_key(&job.job) => {
+                *used += 1;
+                format!("{}-{used}", base(job))
+            }
+            _ => base(job).to_owned(),
+        };
+        jobs.iter().map(|(_, job)| name_of(job)).collect()
+    }
+
+    /// Two jobs of one name are reported.
+    pub(super) fn check_unique<'n>(&self, names: impl Iterator<Item = (&'n str, Span)>) {
+        let mut seen = HashMap::new();
+        for (name, span) in names {
+            if let Some(first) = seen.insert(name, span) {
+                let message = format!("two jobs of this workflow are called `{name}`");
+                self.reader.report(
+                    error(code::DUPLICATE_JOB, span, message)
+                        .label(first, "the first one")
+                        .help("give one of them another `name`"),
+                );
+            }
+        }
+    }
+
+    fn edges(
+        &self,
+        job: &Invocation,
+        directory: &Directory<'_>,
+        names: &[String],
+        jobs: &[Numbered],
+    ) -> Vec<Edge> {
+        let mut edges = IndexMap::<usize, Edge>::new();
+        for requires in &job.requires {
+            let Some(found) = directory.find(&requires.job) else {
+                self.report_unknown_requirement(requires, names, jobs);
+                continue;
+            };
+            if !self.reader.cx.spend(64 * found.len(), requires.span) {
+                break;
+            }
+            for to in found {
+                let edge = Edge {
+                    to,
+                    span: requires.span,
+                    accepts: requires.accepts.clone(),
+                };
+                if let Some(first) = edges.insert(to, edge) {
+                    self.report_required_twice(&names[to], requires.span, first.span);
+                }
+            }
+        }
+        edges.into_values().collect()
+    }
+
+    fn report_required_twice(&self, name: &str, span: Span, first: Span) {
+        let message = format!("`{name}` is required twice");
+        self.reader.report(
+            error(code::DUPLICATE_REQUIREMENT, span, message)
+                .label(first, "first here, by name or as a job of a matrix")
+                .help("remove one of the two"),
+        );
+    }
+
+    fn report_unknown_requirement(&self, requires: &Requires, names: &[String], jobs: &[Numbered]) {
+        let cx = self.reader.cx;
+        if cx.is_stopped() {
+            return;
+        }
+        let Requires { job, span, .. } = requires;
+        let means = |it: &Invocation| *it.job == **job || base(it) == job;
+        let called = names.iter().zip(jobs).filter(|(_, (_, it))| means(it));
+        let called: Vec<_> = called.map(|(name, _)| name.as_str()).collect();
+        let unknown = || {
+            let message = format!("no job `{job}` in this workflow");
+            error(code::UNKNOWN_JOB, *span, message)
+        };
+        self.reader.report(match called.as_slice() {
+            [] => {
+                let names = names.iter().map(String::as_str);
+                unknown().maybe_help(cx.hint(job, names, |all| format!("there is {all}")))
+            }
+            [one] => unknown().help(format!("here it is called `{one}`")),
+            several => {
+                let message = format!("`{job}` runs several times in this workflow");
+                error(code::AMBIGUOUS_REQUIREMENT, *span, message).help(format!(
+                    "require one of {}, or give them names",
+                    list(several.iter().copied())
+                ))
+            }
+        });
+    }
+}
+
+/// What a job would be called if it were the only one of that name.
+fn base(job: &Invocation) -> &str {
+    job.name.as_deref().unwrap_or(&job.job)
+}
