@@ -45,7 +45,7 @@ codes! {
     MISSING_KEY = "missing-key";
     /// Two keys that exclude each other.
     CONFLICTING_KEYS = "conflicting-keys";
-    /// A part of the language that Outrider does not do yet.
+    /// A part of the language that Outrider does not do.
     NOT_SUPPORTED = "not-supported";
     /// A key that has no effect on one's own runners.
     NO_EFFECT = "no-effect";

@@ -9,7 +9,7 @@ use super::substitute::{Scope, Values, substitute};
 use super::{executor, graph, logic};
 use crate::context::Context;
 use crate::diagnostic::{code, error};
-use crate::syntax::{Call, Command, Definition, Packages, Reader, Step, Type};
+use crate::syntax::{Call, Command, Definition, JobType, Packages, Reader, Step, Type};
 use crate::yaml::{Mapping, Node, Span, Value};
 
 /// Reports what is wrong with definitions whatever their parameters will be. Orbs from elsewhere
@@ -77,14 +77,18 @@ impl Checker<'_> {
                 span,
             );
         }
-        let builds = body.present("type").is_none_or(|it| {
-            it.as_scalar()
-                .is_some_and(|scalar| &*scalar.text == "build")
-        });
-        match read.steps {
-            Some(steps) => self.steps(&steps, &mut vec![], None),
-            None if builds => self.no_steps("job", name, job.name_span),
-            None => {}
+        let kind = body.present("type");
+        match kind.map(|node| self.reader.job_type(node)) {
+            Some(Some(JobType::WithoutSteps(kind))) => {
+                self.reader.without_steps(kind, body, job.name_span);
+            }
+            None | Some(Some(JobType::Build)) if read.steps.is_none() => {
+                self.no_steps("job", name, job.name_span);
+            }
+            _ => {}
+        }
+        if let Some(steps) = read.steps {
+            self.steps(&steps, &mut vec![], None);
         }
     }
 

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::Expander;
 use super::substitute::{Scope, Values, substitute};
 use crate::diagnostic::{code, error, warning};
-use crate::syntax::{GROUP_USE, Invocation, Matrix, Use, shown};
+use crate::syntax::{Axis, GROUP_USE, Invocation, Matrix, Use, shown};
 use crate::yaml::{Entry, Mapping, Node, Span};
 
 impl Expander<'_> {
@@ -42,7 +42,7 @@ impl Expander<'_> {
         let Some(matrix) = self.reader.matrix(&matrix) else {
             return vec![];
         };
-        let sizes = matrix.parameters.values().map(|values| values.len());
+        let sizes = matrix.parameters.values().map(|axis| axis.values.len());
         let count = sizes.fold(1, usize::saturating_mul);
         if !self.has_room(count, used.span) {
             return vec![];
@@ -69,16 +69,15 @@ impl Expander<'_> {
 
     /// One job of a matrix.
     fn member(&self, used: &Use, body: &Mapping, matrix: &Matrix, values: &[Node]) -> Invocation {
-        let names = || matrix.parameters.keys().cloned();
-        let scope: Values = names().zip(values.iter().cloned().map(Some)).collect();
-        let mut invocation = self.invocation(used, body, Some(&scope));
-        for (name, value) in names().zip(values) {
-            let entry = Entry {
-                key_span: value.span,
-                value: value.clone(),
-            };
-            invocation.arguments.entries.insert(name, entry);
-        }
+        let named = || matrix.parameters.iter().zip(values);
+        let scope = named().map(|((name, _), value)| (name.clone(), Some(value.clone())));
+        let mut invocation = self.invocation(used, body, Some(&scope.collect()));
+        let arguments = named().map(|((name, axis), value)| {
+            let value = value.clone();
+            let key_span = axis.name_span;
+            (name.clone(), Entry { key_span, value })
+        });
+        invocation.arguments.entries.extend(arguments);
         let alias = matrix.alias.as_deref();
         invocation.alias = Some(alias.map_or_else(|| used.job.clone(), Rc::from));
         let name = || member_name(&used.job, matrix, values);
@@ -131,7 +130,7 @@ impl Expander<'_> {
 /// The values of a combination by its number, in the order of the parameters.
 fn combination(matrix: &Matrix, mut index: usize) -> Vec<Node> {
     let mut values = vec![];
-    for all in matrix.parameters.values().rev() {
+    for Axis { values: all, .. } in matrix.parameters.values().rev() {
         values.push(all[index % all.len()].clone());
         index /= all.len();
     }

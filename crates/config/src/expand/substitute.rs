@@ -337,17 +337,20 @@ fn report_unknown(cx: &Context<'_>, span: Span, name: &str) {
         );
         return;
     }
-    let message = format!("`{name}` refers to nothing");
+    let in_brackets = cx
+        .sources
+        .slice(span)
+        .is_some_and(|text| text.contains("<<"));
+    let message = match in_brackets {
+        true => format!("`<< {name} >>` refers to nothing"),
+        false => format!("`{name}` refers to nothing"),
+    };
     let help = match root(name) {
         "matrix" => {
             "only a job of a workflow that has a `matrix` can refer to it; a job gets the values \
              as its `parameters`"
         }
-        _ if cx
-            .sources
-            .slice(span)
-            .is_some_and(|text| text.contains("<<")) =>
-        {
+        _ if in_brackets => {
             "refer to `parameters.…` or `pipeline.…`; for a plain `<<`, as in a here-document, \
              write `\\<<`"
         }

@@ -1,7 +1,7 @@
 //! `filters` of a job and of a schedule.
 
 use super::Reader;
-use super::keys::{BRANCHES, FILTERS, SCHEDULE_FILTERS};
+use super::keys::{FILTERS, RULE, SCHEDULE_FILTERS};
 use crate::expanded::{Filters, Rule};
 use crate::pattern::{Pattern, in_slashes};
 use crate::yaml::{Node, Value};
@@ -41,7 +41,7 @@ impl Reader<'_> {
         let Some(mapping) = self.mapping(node, &format!("`{key}`")) else {
             return Rule::default();
         };
-        self.check_keys(mapping, &BRANCHES);
+        self.check_keys(mapping, &RULE);
         let patterns = |key| mapping.present(key).map(|node| self.patterns(node, key));
         Rule {
             only: patterns("only"),

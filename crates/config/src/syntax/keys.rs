@@ -101,7 +101,7 @@ place! { JOB = "a job";
     "environment": ENVIRONMENT, Works, "variables of all steps";
     "parallelism": Integer(1, 1_000), Works, "how many tasks it is";
     "resource_class": Text, Differs("a name with a slash is a class of runners; a size of CircleCI's cloud such as `medium` is the server's default class"), "on which runners it runs";
-    "branches": Keys(&BRANCHES), Works, "on which branches it runs";
+    "branches": Keys(&RULE), Differs("it is the filter of a config without workflows; with workflows it has no effect, and a warning says so"), "on which branches it runs";
     "retention": Keys(&RETENTION), Works, "how long its caches are kept";
     "circleci_ip_ranges": Boolean, NoEffect, "whether it has one of the cloud's known addresses";
     "plan_name": Text, Differs("CircleCI's service follows the release: here the job fails and says so"), "the release that a job of type `release` follows";
@@ -270,7 +270,7 @@ place! { WORKFLOW = "a workflow";
     "jobs": List(&OneOf(&[Text, Single(&OneOf(&[Scalar, Open(&INVOCATION)]))])), Works, "its jobs";
     "when": Condition, Works, "it runs only if this holds";
     "unless": Condition, Works, "it runs only if this does not hold";
-    "triggers": List(&Keys(&TRIGGER)), Works, "when it runs by itself";
+    "triggers": List(&Keys(&TRIGGER)), Differs("such a workflow runs only when it is asked for by its name"), "when it runs by itself";
     "max_auto_reruns": Integer(1, 5), Works, "how often its failed jobs are run again";
     "description": Text, Inert, "what this is";
 }
@@ -291,11 +291,11 @@ place! {
 }
 
 place! { FILTERS = "`filters`", ignores unknown keys;
-    "branches": Keys(&BRANCHES), Works, "on which branches";
-    "tags": Keys(&BRANCHES), Works, "on which tags; without it on none";
+    "branches": Keys(&RULE), Works, "on which branches";
+    "tags": Keys(&RULE), Works, "on which tags; without it on none";
 }
 
-place! { BRANCHES = "a filter";
+place! { RULE = "a filter";
     "only": TEXTS, Works, "names and `/patterns/` that fit";
     "ignore": TEXTS, Works, "names and `/patterns/` that do not fit";
 }
@@ -311,24 +311,24 @@ place! { TRIGGER = "a trigger";
 }
 
 place! { SCHEDULE = "`schedule`";
-    "cron": Text, Differs("it is checked and shown; a schedule runs when you name its workflow"), "in five fields, in UTC";
+    "cron": Text, Works, "in five fields, in UTC";
     "filters": Keys(&SCHEDULE_FILTERS), Works, "on which branches";
 }
 
 place! { SCHEDULE_FILTERS = "`filters` of a schedule";
-    "branches": Keys(&BRANCHES), Works, "on which branches";
+    "branches": Keys(&RULE), Works, "on which branches";
 }
 
 place! { GROUP = "a job group";
-    "jobs": List(&OneOf(&[Text, Single(&OneOf(&[Scalar, Open(&INVOCATION)]))])), Works, "its jobs";
+    "jobs": List(&OneOf(&[Text, Single(&OneOf(&[Scalar, Open(&INVOCATION)]))])), Works, "its jobs, as in a workflow";
     "description": Text, Inert, "what this is";
 }
 
 place! {
     /// Keys of a job group in a workflow.
     GROUP_USE = "a use of a job group";
-    "name": Text, Works, "its name in this workflow";
-    "requires": List(&OneOf(&[Text, Single(&TEXTS)])), Works, "the jobs that end before it starts, and how they may end";
+    "name": Text, Works, "its name in this workflow, with which the names of its jobs start";
+    "requires": List(&OneOf(&[Text, Single(&TEXTS)])), Works, "what ends before its first job starts";
     "filters": OneOf(&[Scalar, Keys(&FILTERS)]), Works, "on which branches and tags it runs";
-    "serial-group": Text, Works, "the group in which one job runs at a time";
+    "serial-group": Text, Works, "the group in which all its jobs run as one";
 }

@@ -7,14 +7,24 @@ use indexmap::IndexMap;
 use super::Reader;
 use super::keys::MATRIX;
 use crate::diagnostic::{code, error, list};
-use crate::yaml::{Mapping, Node, Span, Value};
+use crate::yaml::{Entry, Mapping, Node, Span, Value};
 
 /// The values of each parameter, and what of their combinations is left out.
 pub(crate) struct Matrix {
-    /// Never empty; each has at least one value.
-    pub(crate) parameters: IndexMap<Rc<str>, Rc<Vec<Node>>>,
+    /// Never empty.
+    pub(crate) parameters: Axes,
     pub(crate) exclude: Vec<Exclusion>,
     pub(crate) alias: Option<String>,
+}
+
+/// By the names of the parameters.
+pub(crate) type Axes = IndexMap<Rc<str>, Axis>;
+
+/// A parameter and all values that it takes.
+pub(crate) struct Axis {
+    pub(crate) name_span: Span,
+    /// Never empty.
+    pub(crate) values: Rc<Vec<Node>>,
 }
 
 /// An entry of `exclude`: one value of every parameter, in the order of the parameters.
@@ -40,24 +50,27 @@ impl Reader<'_> {
         })
     }
 
-    fn matrix_parameters(self, node: &Node) -> Option<IndexMap<Rc<str>, Rc<Vec<Node>>>> {
+    fn matrix_parameters(self, node: &Node) -> Option<Axes> {
         let mapping = self.mapping(node, "`parameters` of a matrix")?;
-        let read = |(name, values): (&Rc<str>, &Node)| {
-            let values = self.sequence(values, &format!("`{name}` of a matrix"))?;
+        let read = |name: &Rc<str>, entry: &Entry| {
+            let values = self.sequence(&entry.value, &format!("`{name}` of a matrix"))?;
             if values.is_empty() {
-                self.report_empty(node.span, &format!("`{name}` of the matrix has no value"));
+                let message = format!("`{name}` of the matrix has no value");
+                self.report_empty(entry.key_span, &message);
                 return None;
             }
-            Some((name.clone(), values.clone()))
+            let axis = Axis {
+                name_span: entry.key_span,
+                values: values.clone(),
+            };
+            Some((name.clone(), axis))
         };
         if mapping.entries.is_empty() {
             self.report_empty(node.span, "the matrix has no parameters");
             return None;
         }
         let entries = mapping.entries.iter();
-        let read: Vec<_> = entries
-            .map(|(name, entry)| read((name, &entry.value)))
-            .collect();
+        let read: Vec<_> = entries.map(|(name, entry)| read(name, entry)).collect();
         read.into_iter().collect()
     }
 
@@ -66,11 +79,7 @@ impl Reader<'_> {
         self.report(error(code::BAD_MATRIX, span, message).help(help));
     }
 
-    fn exclusions(
-        self,
-        node: &Node,
-        parameters: &IndexMap<Rc<str>, Rc<Vec<Node>>>,
-    ) -> Option<Vec<Exclusion>> {
+    fn exclusions(self, node: &Node, parameters: &Axes) -> Option<Vec<Exclusion>> {
         let items = self.sequence(node, "`exclude`")?.iter();
         let read: Vec<_> = items
             .map(|item| {
@@ -83,12 +92,7 @@ impl Reader<'_> {
         read.into_iter().collect()
     }
 
-    fn exclusion(
-        self,
-        span: Span,
-        values: &Mapping,
-        parameters: &IndexMap<Rc<str>, Rc<Vec<Node>>>,
-    ) -> Option<Vec<Node>> {
+    fn exclusion(self, span: Span, values: &Mapping, parameters: &Axes) -> Option<Vec<Node>> {
         for (name, entry) in &values.entries {
             if !parameters.contains_key(name) {
                 let names = parameters.keys().map(|name| &**name);

@@ -29,7 +29,7 @@ pub(crate) use group::Group;
 pub(crate) use invocation::Invocation;
 pub(crate) use job::{JobType, KINDS, WORKING_DIRECTORY};
 pub(crate) use keys::{GROUP_USE, MATCHES};
-pub(crate) use matrix::{Matrix, shown};
+pub(crate) use matrix::{Axis, Matrix, shown};
 pub(crate) use package::{Definition, Kind, Lookup, Packages};
 pub(crate) use parameter::{Declarations, Declares, Type};
 pub(crate) use read::Reader;
