@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use crate::command::{cargo, run as run_command};
-use crate::{check_deps, openapi, policy};
+use crate::{check_deps, policy, snapshot};
 
 /// How a stage ended that did not fail.
 pub enum Verdict {
@@ -50,7 +50,7 @@ const STAGES: &[Stage] = &[
     },
     Stage {
         name: "generated",
-        run: || passed(openapi::check()),
+        run: || passed(snapshot::OPENAPI.check().and_then(|()| snapshot::DOCS.check())),
     },
 ];
 

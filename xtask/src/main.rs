@@ -7,9 +7,9 @@ mod check_deps;
 mod ci;
 mod command;
 mod metadata;
-mod openapi;
 mod policy;
 mod prerequisites;
+mod snapshot;
 mod test;
 
 use std::process::ExitCode;
@@ -20,6 +20,7 @@ Development tasks. Usage: cargo xtask TASK [ARGUMENTS]
   test [FILTER ...]   build and run all tests; arguments go to the test runner
   ci [STAGE ...]      everything else that must hold before a change is merged
   openapi [--check]   write docs/openapi.json from the code, or only compare it
+  docs [--check]      write the tables in docs/config.md from the code, or only compare them
   check-deps          hold the crate graph of ARCHITECTURE.md
   policy              hold deny.toml: licences, banned crates, sources
   help                print this
@@ -34,7 +35,8 @@ fn main() -> ExitCode {
     let ended = match task {
         "test" => test::run(rest),
         "ci" => ci::run(rest),
-        "openapi" => openapi::run(rest).map(|()| ExitCode::SUCCESS),
+        "openapi" => snapshot::OPENAPI.run(rest).map(|()| ExitCode::SUCCESS),
+        "docs" => snapshot::DOCS.run(rest).map(|()| ExitCode::SUCCESS),
         "check-deps" => check_deps::run().map(|()| ExitCode::SUCCESS),
         "policy" => policy::run().map(|()| ExitCode::SUCCESS),
         "help" | "--help" | "-h" => {

@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 
 use crate::failure::Failure;
 use crate::{
-    bench, completions, doctor, explain, job, pipeline, queue, run, runner, server, token,
+    bench, completions, config, doctor, explain, job, pipeline, queue, run, runner, server, token,
 };
 
 /// Runs pipelines written in CircleCI's config language, on machines of your own.
@@ -54,6 +54,9 @@ pub struct Cli {
 pub enum Verb {
     /// Run a pipeline of a folder here and now: no server, no account, no network.
     Run(Box<run::RunArgs>),
+    /// Check, expand and draw configs, without running anything.
+    #[command(subcommand)]
+    Config(config::ConfigVerb),
     /// Serve: API, queue and logs, for runners and for the commands below.
     Server(Box<server::ServerArgs>),
     /// Run tasks for a server.
@@ -101,6 +104,7 @@ impl Verb {
     pub async fn run(self) -> Result<ExitCode, Failure> {
         match self {
             Self::Run(args) => run::run(*args).await,
+            Self::Config(verb) => config::run(verb).await,
             Self::Server(args) => server::run(*args).await,
             Self::Runner(verb) => runner::run(verb).await,
             Self::Pipeline(verb) => pipeline::run(verb).await,

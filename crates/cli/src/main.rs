@@ -3,6 +3,7 @@
 mod args;
 mod bench;
 mod completions;
+mod config;
 mod connection;
 mod doctor;
 mod explain;

@@ -144,6 +144,29 @@ const FIELDS: &[&str] = &[
 ];
 
 impl PipelineValues {
+    /// Sets a value by its name, with or without `pipeline.` before it.
+    pub fn set(&mut self, name: &str, value: String) {
+        let name = name.strip_prefix("pipeline.").unwrap_or(name);
+        let field = match name {
+            "id" => &mut self.id,
+            "project.slug" => &mut self.project_slug,
+            "project.type" => &mut self.project_type,
+            "project.git_url" | "git.repo_url" => &mut self.git_url,
+            "git.branch" => &mut self.git_branch,
+            "git.tag" => &mut self.git_tag,
+            "git.revision" => &mut self.git_revision,
+            "git.base_revision" => &mut self.git_base_revision,
+            "trigger_source" | "trigger.type" => &mut self.trigger_source,
+            "number" => return self.number = value.parse().ok(),
+            "git.branch.is_default" => return self.git_branch_is_default = value == "true",
+            _ => {
+                self.others.insert(name.to_owned(), value);
+                return;
+            }
+        };
+        *field = Some(value);
+    }
+
     /// The value of `pipeline.<name>`; nothing if there is no such value.
     pub(crate) fn get(&self, name: &str) -> Option<PipelineValue> {
         if let Some(other) = self.others.get(name) {

@@ -88,12 +88,15 @@ impl<'a> Sources<'a> {
         let line_start = line_starts[line - 1];
         let rest = &text[start..];
         let line_end = start + rest.find(['\n', '\r']).unwrap_or(rest.len());
+        let end = within(span.end).clamp(start, line_end);
+        let column = text[line_start..start].chars().count() + 1;
         Location {
             file: index,
             start,
-            end: within(span.end).clamp(start, line_end),
+            end,
             line,
-            column: text[line_start..start].chars().count() + 1,
+            column,
+            end_column: column + text[start..end].chars().count(),
         }
     }
 }

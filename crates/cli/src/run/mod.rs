@@ -25,9 +25,10 @@ use outrider_service::{OsRandom, Shutdown, Tasks};
 
 pub use hurry::Hurried;
 pub use observe::{Observer, Verbosity};
-pub use project::{folder_name, read_config};
+pub use project::{Facts, default_config, folder_name, read_config, text_of_config};
 
 use crate::args::key_value;
+use crate::config;
 use crate::failure::{Failure, code};
 use crate::local_runner::{self, LocalRunner};
 use crate::orbs::OrbArgs;
@@ -88,7 +89,7 @@ pub struct RunArgs {
 }
 
 /// The class of all jobs of a local run.
-const CLASS: &str = "outrider/local";
+pub const LOCAL_CLASS: &str = "outrider/local";
 
 /// What was started ends within this time after the pipeline, or is ended.
 const END_TIMEOUT: Duration = Duration::from_secs(20);
@@ -179,23 +180,9 @@ impl RunArgs {
             orbs,
             ..Options::new(class()?)
         };
-        let color = std::io::IsTerminal::is_terminal(&std::io::stderr());
-        let compiled = outrider_config::compile(source, &options).map_err(|diagnostics| {
-            let count = diagnostics.len();
-            let text = diagnostics.render(source, color);
-            let things = if count == 1 {
-                "1 problem".to_owned()
-            } else {
-                format!("{count} problems")
-            };
-            Failure::new(
-                code::INVALID_CONFIG,
-                format!("{} has {things}\n{text}", source.name),
-            )
-        })?;
-        if !compiled.warnings.is_empty() {
-            hint!("{}", compiled.warnings.render(source, color));
-        }
+        let compiled = outrider_config::compile(source, &options)
+            .map_err(|diagnostics| config::invalid(source, &diagnostics))?;
+        config::warn(source, &compiled.warnings);
         let on_host = self.executor == Some(ExecutorKind::Process);
         check_images(&compiled.plan, on_host).map(|()| on_host)
     }
@@ -224,7 +211,7 @@ fn source(request: &SubmitPipeline) -> SourceFile {
 }
 
 fn class() -> Result<ClassName, Failure> {
-    CLASS
+    LOCAL_CLASS
         .parse()
         .map_err(|error: outrider_model::InvalidClassName| Failure::internal("name a class", error))
 }

@@ -100,11 +100,16 @@ pub fn read_config(path: &Path) -> Result<String, Failure> {
         )
         .advise("Name the config with --config, or go to a folder that has a .circleci/config.yml.")
     })?;
+    text_of_config(&path.display().to_string(), bytes)
+}
+
+/// What was read as a config, if it is text.
+pub fn text_of_config(name: &str, bytes: Vec<u8>) -> Result<String, Failure> {
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         Failure::new(
             code::INVALID_CONFIG,
-            format!("{} is not UTF-8 text: byte {at} is wrong", path.display()),
+            format!("{name} is not UTF-8 text: byte {at} is wrong"),
         )
         .advise("Save it as UTF-8.")
     })

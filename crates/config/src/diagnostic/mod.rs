@@ -41,6 +41,8 @@ pub struct Location {
     pub line: usize,
     /// The column of `start` in characters, from 1.
     pub column: usize,
+    /// The column behind the last character.
+    pub end_column: usize,
 }
 
 /// A second place that explains a diagnostic.

@@ -5,11 +5,16 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use outrider_api::ErrorCode;
 use outrider_model::ClassName;
 use outrider_model::secret::Token;
 
 use crate::{ApiError, Core, Identity};
+
+/// Header by which CircleCI's command line sends its token.
+const CIRCLE_TOKEN: &str = "circle-token";
 
 /// A caller with an admin token.
 pub struct Admin {
@@ -53,15 +58,24 @@ impl FromRequestParts<Arc<Core>> for Runner {
     }
 }
 
+/// The token of a request: `Authorization: Bearer`, or one of the ways of CircleCI's command line,
+/// which are `Circle-Token` and, as curl sends it, `Authorization: Basic` with the token as user.
 fn token(parts: &Parts) -> Result<Token, ApiError> {
-    let header = parts
-        .headers
-        .get(AUTHORIZATION)
-        .and_then(|value| value.to_str().ok());
-    let token = header
-        .and_then(|value| value.strip_prefix("Bearer "))
-        .map(str::trim);
+    let header = |name| {
+        parts
+            .headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+    };
+    let authorization: Option<&str> = header(AUTHORIZATION.as_str());
+    let bearer = authorization.and_then(|value| value.strip_prefix("Bearer "));
+    let basic = authorization.and_then(|value| value.strip_prefix("Basic "));
+    let token = bearer
+        .or_else(|| header(CIRCLE_TOKEN))
+        .map(str::to_owned)
+        .or_else(|| user(basic?));
     token
+        .map(|token| token.trim().to_owned())
         .filter(|token| !token.is_empty())
         .map(Token::presented)
         .ok_or_else(|| {
@@ -69,4 +83,11 @@ fn token(parts: &Parts) -> Result<Token, ApiError> {
                 "Send `Authorization: Bearer TOKEN`; the command line reads OUTRIDER_TOKEN.",
             )
         })
+}
+
+/// The user in basic credentials.
+fn user(credentials: &str) -> Option<String> {
+    let decoded = STANDARD.decode(credentials.trim()).ok()?;
+    let text = String::from_utf8(decoded).ok()?;
+    Some(text.split(':').next()?.to_owned())
 }

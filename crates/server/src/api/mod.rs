@@ -1,6 +1,7 @@
 //! The API on the wire: one file per endpoint, with its documentation and its handler.
 
 mod auth;
+mod configs;
 mod convert;
 mod extract;
 mod health;
@@ -93,8 +94,13 @@ fn versioned() -> (Router<Arc<Core>>, utoipa::openapi::OpenApi) {
         .routes(routes!(runner::heartbeat::handler))
         .routes(routes!(runner::release::handler))
         .routes(routes!(runner::goodbye::handler));
+    // What other programs than ours ask lies where they look for it.
+    let foreign = OpenApiRouter::new()
+        .routes(routes!(configs::compile::handler))
+        .routes(routes!(configs::compile_with_defaults::handler));
     OpenApiRouter::with_openapi(Document::openapi())
         .nest(V1, routes)
+        .merge(foreign)
         .split_for_parts()
 }
 
