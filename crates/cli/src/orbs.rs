@@ -22,7 +22,7 @@ pub struct OrbArgs {
     /// A folder of orbs, asked before all others; repeat it for more. It holds
     /// NAMESPACE/ORB/1.2.3.yml, or NAMESPACE/ORB.yml for every version.
     #[arg(long = "orbs", value_name = "DIR")]
-    directories: Vec<PathBuf>,
+    orb_directories: Vec<PathBuf>,
     /// Allow orbs that a config names by a URL, below this one; repeat it for more.
     #[arg(
         long = "orb-url-prefix",
@@ -30,29 +30,21 @@ pub struct OrbArgs {
         value_delimiter = ',',
         value_name = "URL"
     )]
-    url_prefixes: Vec<UrlPrefix>,
+    orb_url_prefixes: Vec<UrlPrefix>,
     /// The registry of orbs.
     #[arg(
-        long = "orb-registry",
+        long,
         env = "OUTRIDER_ORB_REGISTRY",
         default_value = DEFAULT_REGISTRY,
         value_name = "URL"
     )]
-    registry: String,
+    orb_registry: String,
     /// A file that holds a token of the registry, for orbs that are not public.
-    #[arg(
-        long = "orb-token-file",
-        env = "OUTRIDER_ORB_TOKEN_FILE",
-        value_name = "FILE"
-    )]
-    token_file: Option<PathBuf>,
+    #[arg(long, env = "OUTRIDER_ORB_TOKEN_FILE", value_name = "FILE")]
+    orb_token_file: Option<PathBuf>,
     /// A PEM file with certificates to trust for orbs, besides the system's.
-    #[arg(
-        long = "orb-ca-file",
-        env = "OUTRIDER_ORB_CA_FILE",
-        value_name = "FILE"
-    )]
-    ca_file: Option<PathBuf>,
+    #[arg(long, env = "OUTRIDER_ORB_CA_FILE", value_name = "FILE")]
+    orb_ca_file: Option<PathBuf>,
     /// Ask nobody over the network for orbs.
     #[arg(long, env = "OUTRIDER_OFFLINE")]
     offline: bool,
@@ -95,18 +87,18 @@ impl OrbArgs {
     }
 
     fn settings(&self) -> Result<Settings, Failure> {
-        if let Some(path) = self.directories.iter().find(|path| !path.is_dir()) {
+        if let Some(path) = self.orb_directories.iter().find(|path| !path.is_dir()) {
             let message = format!("{} is not a folder", path.display());
             return Err(Failure::new(code::NOT_FOUND, message)
                 .advise("--orbs names a folder that holds orbs."));
         }
-        let token = self.token_file.as_ref().map(|path| token(path));
-        let certificates = self.ca_file.as_ref().map(|path| read(path));
+        let token = self.orb_token_file.as_ref().map(|path| token(path));
+        let certificates = self.orb_ca_file.as_ref().map(|path| read(path));
         Ok(Settings {
-            directories: self.directories.clone(),
+            directories: self.orb_directories.clone(),
             cache: crate::paths::orb_cache(),
-            url_prefixes: self.url_prefixes.clone(),
-            registry: self.registry.clone(),
+            url_prefixes: self.orb_url_prefixes.clone(),
+            registry: self.orb_registry.clone(),
             token: token.transpose()?,
             offline: self.offline,
             update: self.update_orbs,

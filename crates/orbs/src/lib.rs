@@ -24,6 +24,7 @@ pub use lock::{Lock, LockError, Locked};
 pub use resolver::{Resolution, ResolveError, Resolver};
 pub use settings::{InvalidSettings, Limits, Settings};
 pub use source::{
-    Cache, DEFAULT_REGISTRY, Directory, Found, Miss, Registry, Source, UrlOrbs, UrlPrefix, Wanted,
+    Cache, DEFAULT_REGISTRY, Directory, Found, Kind, Miss, Registry, Source, UrlOrbs, UrlPrefix,
+    Wanted,
 };
 pub use unresolved::{Problem, Tried, Unresolved};

@@ -10,7 +10,9 @@ use crate::files;
 use crate::hash::ContentHash;
 use crate::lock::{Lock, Locked};
 use crate::settings::{InvalidSettings, Limits, Settings};
-use crate::source::{Cache, Directory, Found, Miss, Offline, Registry, Source, UrlOrbs, Wanted};
+use crate::source::{
+    Cache, Directory, Found, Kind, Miss, Offline, Registry, Source, UrlOrbs, Wanted,
+};
 use crate::unresolved::{Problem, Tried, Unresolved, suggested_folder};
 
 /// How many orbs are looked for at the same time.
@@ -240,7 +242,7 @@ impl Resolver {
         found: &Found,
         tried: &[Tried],
     ) -> Option<String> {
-        if source.is_remote()
+        if source.kind() == Kind::Remote
             && let Some(cache) = &self.cache
             && let Err(error) = cache.keep(found).await
         {
@@ -248,7 +250,7 @@ impl Resolver {
         }
         let asked = tried
             .last()
-            .filter(|_| source.is_cache() && !wanted.is_fixed())?;
+            .filter(|_| source.kind() == Kind::Cache && !wanted.is_fixed())?;
         let resolved = found.resolved.as_ref()?;
         let reference = &wanted.reference;
         Some(format!(

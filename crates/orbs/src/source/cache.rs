@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 use outrider_config::{OrbReference, OrbVersion};
 
-use super::{Found, Miss, Source, Wanted, blocking, directory, parts};
+use super::{Found, Kind, Miss, Source, Wanted, blocking, directory, parts};
 use crate::files;
 use crate::hash::ContentHash;
 use crate::version::fits;
@@ -141,7 +141,7 @@ impl Source for Cache {
         blocking(move || cache.look(&wanted)).await
     }
 
-    fn is_cache(&self) -> bool {
-        true
+    fn kind(&self) -> Kind {
+        Kind::Cache
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 use outrider_config::{OrbReference, OrbVersion};
 
-use super::{Found, Miss, Source, Wanted, blocking, parts, tree};
+use super::{Found, Kind, Miss, Source, Wanted, blocking, parts, tree};
 use crate::files;
 use crate::version::{Release, fits, release};
 
@@ -75,6 +75,10 @@ impl Source for Directory {
     async fn find(&self, wanted: &Wanted) -> Result<Found, Miss> {
         let (directory, wanted) = (self.clone(), wanted.clone());
         blocking(move || directory.look(&wanted)).await
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Folder
     }
 }
 

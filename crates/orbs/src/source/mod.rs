@@ -67,15 +67,19 @@ pub trait Source: Send + Sync {
     /// Looks for an orb.
     async fn find(&self, wanted: &Wanted) -> Result<Found, Miss>;
 
-    /// Whether what it gives is worth keeping.
-    fn is_remote(&self) -> bool {
-        false
-    }
+    /// What kind of place it is.
+    fn kind(&self) -> Kind;
+}
 
-    /// Whether it gives what others gave before.
-    fn is_cache(&self) -> bool {
-        false
-    }
+/// What kind of place a source is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The user put orbs there.
+    Folder,
+    /// What others gave before.
+    Cache,
+    /// What it gives is worth keeping.
+    Remote,
 }
 
 /// The network, where it must not be used.
@@ -89,6 +93,10 @@ impl Source for Offline {
 
     async fn find(&self, _: &Wanted) -> Result<Found, Miss> {
         Err(Miss::Absent("is not used: --offline".to_owned()))
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Remote
     }
 }
 

@@ -1,6 +1,7 @@
 //! The registry of orbs, asked as CircleCI's own tools ask it.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use async_trait::async_trait;
 use outrider_config::{OrbReference, OrbVersion};
@@ -9,7 +10,7 @@ use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use serde::Deserialize;
 
-use super::{Found, Miss, Source, Wanted, parts};
+use super::{Found, Kind, Miss, Source, Wanted, parts};
 use crate::files;
 use crate::http::{self, Network};
 use crate::lock::stands_for;
@@ -33,6 +34,8 @@ pub struct Registry {
     client: reqwest::Client,
     url: Url,
     token: Option<HeaderValue>,
+    /// Why it did not answer. It is not asked again, so that many orbs wait no longer than one.
+    away: OnceLock<String>,
 }
 
 #[derive(Deserialize)]
@@ -82,6 +85,7 @@ impl Registry {
             client: http::client(network, std::iter::once(&url))?,
             url,
             token,
+            away: OnceLock::new(),
         })
     }
 
@@ -106,7 +110,12 @@ impl Registry {
         if let Some(token) = &self.token {
             request = request.header(AUTHORIZATION, token.clone());
         }
-        let response = http::send(request).await.map_err(Miss::Absent)?;
+        if let Some(reason) = self.away.get() {
+            return Err(Miss::Absent(reason.clone()));
+        }
+        let response = http::send(request)
+            .await
+            .map_err(|reason| Miss::Absent(self.away.get_or_init(|| reason).clone()))?;
         let status = response.status();
         if !status.is_success() {
             return Err(Miss::Absent(format!("answered HTTP {status}")));
@@ -180,7 +189,7 @@ impl Source for Registry {
         self.ask(&wanted.reference).await?.orb(&wanted.reference)
     }
 
-    fn is_remote(&self) -> bool {
-        true
+    fn kind(&self) -> Kind {
+        Kind::Remote
     }
 }

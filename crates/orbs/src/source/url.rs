@@ -8,7 +8,7 @@ use outrider_config::OrbReference;
 use reqwest::Url;
 use reqwest::header::LOCATION;
 
-use super::{Found, Miss, Source, Wanted};
+use super::{Found, Kind, Miss, Source, Wanted};
 use crate::files;
 use crate::http::{self, Network};
 use crate::settings::InvalidSettings;
@@ -140,8 +140,8 @@ impl Source for UrlOrbs {
         })
     }
 
-    fn is_remote(&self) -> bool {
-        true
+    fn kind(&self) -> Kind {
+        Kind::Remote
     }
 }
 

@@ -346,6 +346,29 @@ async fn a_cache_that_cannot_be_written_is_a_warning() {
 }
 
 #[tokio::test]
+async fn a_registry_that_does_not_answer_is_left_alone() {
+    let home = Home::new();
+    let peer = Peer::http(|_| Reply::Never).await;
+    let settings = Settings {
+        network: Network {
+            timeout: Duration::from_millis(300),
+            ..Network::default()
+        },
+        ..asking(&home, &peer)
+    };
+    let roots: Vec<String> = (0..40).map(|number| format!("acme/a{number}@1")).collect();
+    let roots: Vec<&str> = roots.iter().map(String::as_str).collect();
+    let resolution = home.resolve(&settings, &roots).await.unwrap();
+    assert_eq!(resolution.unresolved.len(), 40);
+    for unresolved in &resolution.unresolved {
+        let text = unresolved.to_string();
+        assert!(text.contains("did not answer in time"), "{text}");
+    }
+    let asked = peer.asked().len();
+    assert!(asked < 40, "asked {asked} times");
+}
+
+#[tokio::test]
 async fn a_registry_without_encryption_is_refused() {
     let settings = Settings {
         registry: "http://registry.test".to_owned(),
