@@ -14,6 +14,7 @@ mod runners;
 mod sse;
 mod tasks;
 mod tokens;
+mod v2;
 
 use std::sync::Arc;
 
@@ -40,8 +41,8 @@ const LARGEST_BODY: usize = 16 * 1024 * 1024;
     info(
         title = "Outrider",
         description = "Pipelines, queue, runners and logs of an Outrider server. Every call but \
-                       the health checks needs `Authorization: Bearer TOKEN`. Errors have one \
-                       shape: `ErrorBody`.",
+                       the health checks and the continuation needs `Authorization: Bearer TOKEN`. \
+                       Errors under /api/v1 have one shape: `ErrorBody`.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     components(schemas(
@@ -95,6 +96,7 @@ fn versioned() -> (Router<Arc<Core>>, utoipa::openapi::OpenApi) {
         .routes(routes!(runner::goodbye::handler));
     OpenApiRouter::with_openapi(Document::openapi())
         .nest(V1, routes)
+        .routes(routes!(v2::continue_pipeline::handler))
         .split_for_parts()
 }
 

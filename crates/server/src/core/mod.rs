@@ -1,5 +1,6 @@
 //! What the server does, without HTTP. The API calls it, and so do simulations.
 
+mod continuation;
 mod logs;
 mod orbs;
 mod people;
