@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 
 pub use sse::{ServerEvent, SseStream};
 
+use crate::continuation::{CONTINUE_PATH, ContinuePipeline, Message};
 use crate::error::{ErrorBody, ErrorCode, ErrorDetail};
 use crate::jobs::{Explanation, JobDetail, LogQuery, TaskDetail};
 use crate::paths;
@@ -170,6 +171,13 @@ impl Client {
         if let Some(key) = idempotency_key {
             request = request.header(paths::IDEMPOTENCY_KEY_HEADER, key);
         }
+        self.call(request).await
+    }
+
+    /// Continues a pipeline from a job of its setup config.
+    pub async fn continue_pipeline(&self, body: &ContinuePipeline) -> Result<Message> {
+        let url = format!("{}{CONTINUE_PATH}", self.base);
+        let request = self.http.post(url).timeout(CALL_TIMEOUT).json(body);
         self.call(request).await
     }
 
@@ -374,20 +382,33 @@ impl Client {
     }
 }
 
+/// The bodies that refusals have.
+#[derive(serde::Deserialize)]
+#[serde(untagged)]
+enum Refusal {
+    Ours(ErrorBody),
+    Plain(Message),
+}
+
 /// What a refusal says; something readable also where a proxy in between answered.
 async fn refusal(response: Response) -> ClientError {
     let status = response.status();
     let body = response.bytes().await.unwrap_or_default();
-    let detail = match serde_json::from_slice::<ErrorBody>(&body) {
-        Ok(body) => body.error,
-        Err(_) => ErrorDetail {
-            code: code_of(status),
-            message: format!("the answer was HTTP {status}, and not from an Outrider server"),
-            advice: Some("Check the URL, and any proxy in between.".to_owned()),
-            diagnostics: Vec::new(),
-            rendered: None,
-            request_id: None,
-        },
+    let plain = |message, advice| ErrorDetail {
+        code: code_of(status),
+        message,
+        advice,
+        diagnostics: Vec::new(),
+        rendered: None,
+        request_id: None,
+    };
+    let detail = match serde_json::from_slice::<Refusal>(&body) {
+        Ok(Refusal::Ours(body)) => body.error,
+        Ok(Refusal::Plain(Message { message })) => plain(message, None),
+        Err(_) => plain(
+            format!("the answer was HTTP {status}, and not from an Outrider server"),
+            Some("Check the URL, and any proxy in between.".to_owned()),
+        ),
     };
     ClientError::Refused {
         status: status.as_u16(),

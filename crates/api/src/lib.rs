@@ -7,6 +7,7 @@
 #[cfg(feature = "client")]
 pub mod client;
 pub mod configs;
+pub mod continuation;
 pub mod error;
 pub mod jobs;
 pub mod paths;

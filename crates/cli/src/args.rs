@@ -62,7 +62,7 @@ pub enum Verb {
     /// Run tasks for a server.
     #[command(subcommand)]
     Runner(runner::RunnerVerb),
-    /// Trigger, list, show and cancel pipelines on a server.
+    /// Trigger, list, show, continue and cancel pipelines on a server.
     #[command(subcommand)]
     Pipeline(pipeline::PipelineVerb),
     /// Show a job, read its log, approve it, cancel it.

@@ -90,7 +90,8 @@ impl ConnectionArgs {
     }
 }
 
-fn read_certificates(path: &Path) -> Result<Vec<u8>, Failure> {
+/// The certificates that a PEM file holds.
+pub fn read_certificates(path: &Path) -> Result<Vec<u8>, Failure> {
     const ADVICE: &str = "--ca-file names certificates in PEM form.";
     let bytes = read(path, ADVICE)?;
     if String::from_utf8_lossy(&bytes).contains("BEGIN CERTIFICATE") {

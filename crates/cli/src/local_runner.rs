@@ -98,6 +98,7 @@ impl Settings {
     fn runner_settings(&self) -> RunnerSettings {
         RunnerSettings {
             hostname: hostname(),
+            server_url: Some(self.server.url.clone()),
             slots: self.slots.max(1),
             max_run_time: self.max_run_time,
             stop_grace: self.stop_grace,

@@ -1,5 +1,6 @@
 //! `outrider pipeline`
 
+mod continuation;
 mod git;
 
 pub use git::project_name;
@@ -31,6 +32,8 @@ pub enum PipelineVerb {
     List(ListArgs),
     /// Show a pipeline with its workflows and jobs.
     Show(ShowArgs),
+    /// In a job of a config with `setup: true`: go on with another config.
+    Continue(continuation::ContinueArgs),
     /// End a pipeline: what has not started never does, what runs is stopped.
     Cancel(CancelArgs),
 }
@@ -123,6 +126,11 @@ pub async fn run(verb: PipelineVerb) -> Result<ExitCode, Failure> {
         PipelineVerb::Trigger(args) => trigger(*args).await,
         PipelineVerb::List(args) => list(args).await,
         PipelineVerb::Show(args) => show_one(args).await,
+        PipelineVerb::Continue(args) => {
+            let answer = args.run().await?;
+            say!("{}", answer.message);
+            Ok(ExitCode::SUCCESS)
+        }
         PipelineVerb::Cancel(args) => {
             let canceled = args
                 .connection

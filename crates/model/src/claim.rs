@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::plan::{JobSpec, Trigger};
-use crate::secret::LeaseToken;
+use crate::secret::{ContinuationKey, LeaseToken};
 use crate::{AttemptId, JobId, PipelineId, TaskId, WorkflowId};
 
 /// A claimed task. `P` is [`TaskPayload`] where it is read, and raw JSON where it is only passed on.
@@ -18,6 +18,9 @@ pub struct ClaimedTask<P = TaskPayload> {
     pub lease: LeaseToken,
     /// Which of the job's tasks it is, from 0: `CIRCLE_NODE_INDEX`.
     pub index: u32,
+    /// Of a setup config: with it the task may continue its pipeline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continuation_key: Option<ContinuationKey>,
     /// The rest, the same for all tasks of a job.
     pub payload: P,
 }

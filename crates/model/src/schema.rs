@@ -34,6 +34,7 @@ text_schema! {
     crate::Timestamp, Some(KnownFormat::DateTime), "RFC 3339, UTC, to the millisecond.";
     crate::ClassName, None, "Resource class, namespace/name.";
     crate::secret::LeaseToken, None, "Proof of a lease: 32 hexadecimal digits.";
+    crate::secret::ContinuationKey, None, "Lets its holder continue a pipeline, once.";
     crate::report::LogHash, None, "BLAKE3 of a whole log: 64 hexadecimal digits.";
 }
 

@@ -74,6 +74,51 @@ impl fmt::Debug for TokenHash {
     }
 }
 
+/// Whoever has it may continue a pipeline, once: the jobs of a setup config get one for each
+/// attempt. It is sent to the runner and shown to the job, and never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ContinuationKey(Token);
+
+impl ContinuationKey {
+    /// A new key.
+    pub fn generate(random: &dyn Random) -> Self {
+        Self(Token::generate("continuation", random))
+    }
+
+    /// The key that somebody presented.
+    pub fn presented(text: impl Into<String>) -> Self {
+        Self(Token::presented(text))
+    }
+
+    /// The secret itself: for the job, or to send to the server.
+    pub fn reveal(&self) -> &str {
+        self.0.reveal()
+    }
+
+    /// What the store keeps of it.
+    pub fn hash(&self) -> TokenHash {
+        self.0.hash()
+    }
+}
+
+impl fmt::Debug for ContinuationKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ContinuationKey(…)")
+    }
+}
+
+impl serde::Serialize for ContinuationKey {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.reveal())
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for ContinuationKey {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self::presented)
+    }
+}
+
 /// The secret half of a lease: whoever holds it may write for that attempt.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LeaseToken([u8; 16]);
@@ -154,6 +199,13 @@ mod tests {
         assert_eq!(token.reveal().len(), "outrider_class_".len() + 40);
         assert_eq!(format!("{token:?}"), "Token(outrider_class_5555…)");
         assert_eq!(format!("{:?}", token.hash()), "TokenHash(…)");
+    }
+
+    #[test]
+    fn a_continuation_key_never_prints_its_secret() {
+        let key = ContinuationKey::generate(&Fives);
+        assert!(key.reveal().starts_with("outrider_continuation_5555"));
+        assert_eq!(format!("{key:?}"), "ContinuationKey(…)");
     }
 
     #[test]

@@ -46,6 +46,7 @@ pub fn of_task(
             .into_iter()
             .map(|(name, value)| (name.to_owned(), value)),
     );
+    variables.extend(of_continuation(settings, task));
     let path = |path: &str| environment.resolve(path).to_string_lossy().into_owned();
     let shell_env = path(&format!("~/{SHELL_ENV}"));
     let directory = path(&task.payload.spec.working_directory);
@@ -59,6 +60,24 @@ pub fn of_task(
             .map(|(name, value)| (name.clone(), value.clone())),
     );
     variables
+}
+
+/// What a job of a setup config needs to continue its pipeline.
+fn of_continuation(
+    settings: &RunnerSettings,
+    task: &ClaimedTask,
+) -> impl Iterator<Item = (String, String)> {
+    let key = task.continuation_key.as_ref();
+    let url = settings.server_url.clone().filter(|_| key.is_some());
+    let known = [
+        (
+            "CIRCLE_CONTINUATION_KEY",
+            key.map(|key| key.reveal().to_owned()),
+        ),
+        ("OUTRIDER_URL", url),
+    ];
+    let named = known.into_iter();
+    named.filter_map(|(name, value)| Some((name.to_owned(), value?)))
 }
 
 fn built_in(task: &ClaimedTask) -> Vec<(&'static str, String)> {

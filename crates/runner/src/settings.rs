@@ -17,6 +17,8 @@ pub struct RunnerSettings {
     pub hostname: String,
     /// Its version.
     pub version: String,
+    /// How jobs on this host reach the server, if they may: those that continue their pipeline.
+    pub server_url: Option<String>,
     /// How many tasks it runs at once; at least 1.
     pub slots: usize,
     /// A directory of its own for what waits to be delivered. Created with mode 0700.
@@ -50,6 +52,7 @@ impl RunnerSettings {
             hostname: name.clone(),
             name,
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            server_url: None,
             slots: 1,
             spool: spool.into(),
             heartbeat: Duration::from_secs(5),

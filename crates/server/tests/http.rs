@@ -1,5 +1,6 @@
 //! The API over real sockets: what runners and people see.
 
+#[expect(dead_code, reason = "the other tests use the rest")]
 mod common;
 
 use std::time::Duration;

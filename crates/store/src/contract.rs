@@ -5,6 +5,7 @@
 
 mod approving;
 mod canceling;
+mod continuing;
 mod leases;
 mod logs;
 mod messages;
@@ -142,6 +143,13 @@ cases! { $
         a_wait_for_a_turn_ends_after_a_time,
         a_lock_is_kept_until_it_is_given_back,
         a_lock_goes_back_when_its_workflow_ends,
+    }
+    continuing {
+        a_setup_job_continues_its_pipeline_once,
+        only_tasks_of_a_setup_config_get_a_key,
+        a_continuation_comes_in_time,
+        a_bad_continuation_changes_nothing,
+        canceling_reaches_what_a_pipeline_was_continued_with,
     }
     messages {
         events_tell_every_change_in_order,

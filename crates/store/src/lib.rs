@@ -31,6 +31,9 @@ pub const MAX_CLAIMS_WITHOUT_START: u32 = 5;
 /// How long a job may wait for its turn in a group.
 pub const LONGEST_TURN_WAIT: Duration = Duration::from_secs(5 * 3_600);
 
+/// How long after its submission a pipeline may be continued.
+pub const LONGEST_SETUP: Duration = Duration::from_secs(6 * 3_600);
+
 /// The memory of a server.
 ///
 /// # Contract
@@ -51,6 +54,14 @@ pub trait Store: Send + Sync {
     /// Writes a pipeline with its workflows, jobs and tasks. Jobs without requirements are queued.
     /// With the same `idempotency_key` as an earlier call it answers with that call's pipeline.
     async fn submit_pipeline(&self, new: NewPipeline, now: Timestamp) -> Result<Submitted>;
+
+    /// What the holder of this key may continue, or nothing if the key is unknown. It is an error
+    /// if it is too late.
+    async fn continuable(&self, key: TokenHash, now: Timestamp) -> Result<Option<Continuable>>;
+
+    /// Adds the workflows of another plan to the pipeline that the key is for, once. The key is
+    /// good while the attempt that holds it runs, and for [`LONGEST_SETUP`].
+    async fn continue_pipeline(&self, new: Continuation, now: Timestamp) -> Result<Woken>;
 
     /// The newest pipelines first, `limit` of them, older than `before` if given; only those of
     /// `project` if given.

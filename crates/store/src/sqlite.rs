@@ -7,6 +7,7 @@ mod approve;
 mod cancel;
 mod checkpoint;
 mod codec;
+mod continuation;
 mod explain;
 mod fault;
 mod ids;

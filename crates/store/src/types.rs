@@ -54,6 +54,28 @@ pub struct Submitted {
     pub woken: Woken,
 }
 
+/// A pipeline that waits for its continuation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Continuable {
+    /// Its id and number.
+    pub reserved: Reserved,
+    /// What triggered it.
+    pub trigger: Trigger,
+    /// The parameters that it was triggered with.
+    pub parameters: BTreeMap<String, String>,
+}
+
+/// What a pipeline goes on with.
+#[derive(Clone, Debug)]
+pub struct Continuation {
+    /// The key that was presented.
+    pub key: TokenHash,
+    /// What to run. Not another setup config.
+    pub plan: Plan,
+    /// The config as it was sent.
+    pub config: String,
+}
+
 /// How many tasks became claimable, by class: a hint whom to wake.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Woken(pub Vec<(ClassName, u32)>);

@@ -194,18 +194,12 @@ fn read(task: &ClaimedTask<Box<RawValue>>) -> Result<ClaimedTask, ClientError> {
             url: "simulated".to_owned(),
             problem: error.to_string(),
         })?;
-    let ClaimedTask {
-        task,
-        attempt,
-        lease,
-        index,
-        ..
-    } = *task;
     Ok(ClaimedTask {
-        task,
-        attempt,
-        lease,
-        index,
+        task: task.task,
+        attempt: task.attempt,
+        lease: task.lease,
+        index: task.index,
+        continuation_key: task.continuation_key.clone(),
         payload,
     })
 }

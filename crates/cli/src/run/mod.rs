@@ -1,5 +1,6 @@
 //! `outrider run`: the whole platform in this process, for one pipeline of a folder.
 
+mod approvals;
 mod hurry;
 mod observe;
 mod project;
@@ -23,6 +24,7 @@ use outrider_model::{ClassName, PipelineId, Random};
 use outrider_server::{Core, Server, ServerSettings, Timings};
 use outrider_service::{OsRandom, Shutdown, Tasks};
 
+use approvals::Approvals;
 pub use hurry::Hurried;
 pub use observe::{Observer, Verbosity};
 pub use project::{Facts, default_config, folder_name, read_config, text_of_config};
@@ -66,6 +68,10 @@ pub struct RunArgs {
     /// The tag that jobs see.
     #[arg(long, conflicts_with = "branch", value_name = "NAME")]
     tag: Option<String>,
+    /// Approve the approval job with this name as soon as it is on hold, or all of them; repeat it
+    /// for more. Without it you are asked, if there is a terminal.
+    #[arg(long, value_name = "NAME|all")]
+    approve: Vec<String>,
     /// Take what is committed (HEAD), not the files as they are.
     #[arg(long)]
     committed: bool,
@@ -109,7 +115,9 @@ pub async fn run(args: RunArgs) -> Result<ExitCode, Failure> {
     let platform = Platform::start(&args, data.path(), environment, images_on_host).await?;
     let submitted = platform.client.submit_pipeline(&request, None).await?;
     let interrupts = platform.cancel_when_interrupted(submitted.id);
-    let observer = Observer::new(platform.client.clone(), submitted.id, args.verbosity());
+    let approvals = Approvals::new(args.approve.clone(), args.json);
+    let observer =
+        Observer::new(platform.client.clone(), submitted.id, args.verbosity()).deciding(approvals);
     let ended = tokio::select! {
         ended = observer.observe() => ended,
         () = interrupts => Err(Failure::new(code::CANCELED, "stopped before everything had ended")),

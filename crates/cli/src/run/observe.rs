@@ -1,15 +1,18 @@
 //! Follows a pipeline to its end, shows how it goes, and finds the exit code.
 
+use std::collections::HashMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use outrider_api::ErrorCode;
 use outrider_api::client::{Client, SseStream};
 use outrider_api::jobs::{Attempt, LogQuery, TaskDetail};
-use outrider_api::pipelines::{Pipeline, PipelineEvent};
+use outrider_api::pipelines::{PipelineDetail, PipelineEvent};
 use outrider_model::reason::EndReason;
 use outrider_model::report::StepReport;
 use outrider_model::{JobId, Outcome, PipelineId, Status, TaskId};
 
+use super::approvals::{Approvals, Held, Next};
 use super::screen::{JobLine, Screen};
 use crate::failure::{Failure, code};
 
@@ -40,6 +43,10 @@ pub struct Observer {
     verbosity: Verbosity,
     screen: Screen,
     seen: u64,
+    /// All jobs that are known.
+    jobs: HashMap<JobId, Held>,
+    /// Who decides on jobs that are on hold; none if somebody else does.
+    approvals: Option<Approvals>,
     /// The exit code of what failed first.
     failure: Option<u8>,
 }
@@ -54,22 +61,25 @@ impl Observer {
             verbosity,
             screen,
             seen: 0,
+            jobs: HashMap::new(),
+            approvals: None,
             failure: None,
         }
+    }
+
+    /// Decides on jobs that are on hold.
+    #[must_use]
+    pub fn deciding(mut self, approvals: Approvals) -> Self {
+        self.approvals = Some(approvals);
+        self
     }
 
     /// Follows it to its end. The exit code is 0 if it passed, else that of the first thing that
     /// failed.
     pub async fn observe(mut self) -> Result<ExitCode, Failure> {
         let detail = self.client.pipeline(self.pipeline).await?;
-        let jobs = detail.workflows.iter().flat_map(|workflow| {
-            let many = detail.workflows.len() > 1;
-            workflow
-                .jobs
-                .iter()
-                .map(move |job| JobLine::new(job, many.then_some(&workflow.name)))
-        });
-        self.screen.start(&detail.pipeline, jobs.collect());
+        let jobs = self.new_jobs(&detail);
+        self.screen.start(&detail.pipeline, jobs);
         let mut tries = 0;
         loop {
             let followed = match self.client.follow_pipeline(self.pipeline, self.seen).await {
@@ -88,6 +98,25 @@ impl Observer {
         }
     }
 
+    /// The jobs that were not known before: all at first, and those that a pipeline goes on with.
+    fn new_jobs(&mut self, detail: &PipelineDetail) -> Vec<JobLine> {
+        let many = detail.workflows.len() > 1;
+        let mut lines = Vec::new();
+        for workflow in &detail.workflows {
+            for job in &workflow.jobs {
+                let known = Held {
+                    id: job.id,
+                    workflow: workflow.name.clone(),
+                    name: job.name.clone(),
+                };
+                if self.jobs.insert(job.id, known).is_none() {
+                    lines.push(JobLine::new(job, many.then_some(&workflow.name)));
+                }
+            }
+        }
+        lines
+    }
+
     /// Follows one stream: to the pipeline's end, or until it breaks.
     async fn follow(&mut self, mut stream: SseStream) -> Result<Option<Outcome>, Failure> {
         let mut tick = tokio::time::interval(TICK);
@@ -96,6 +125,11 @@ impl Observer {
                 event = stream.next() => event,
                 _ = tick.tick() => {
                     self.screen.tick();
+                    continue;
+                }
+                (job, yes) = answered(&mut self.approvals) => {
+                    self.decide(&job, yes).await?;
+                    self.ask_next();
                     continue;
                 }
             };
@@ -117,12 +151,87 @@ impl Observer {
     /// Shows one event. Gives the outcome once the pipeline has one.
     async fn take(&mut self, event: &PipelineEvent) -> Result<Option<Outcome>, Failure> {
         self.seen = event.seq;
+        if event.job.is_some_and(|job| !self.jobs.contains_key(&job)) {
+            let detail = self.client.pipeline(self.pipeline).await?;
+            let jobs = self.new_jobs(&detail);
+            self.screen.add(jobs);
+        }
         match (event.job, event.task) {
             (Some(job), Some(task)) => self.task_changed(job, task, event).await?,
-            (Some(job), None) => self.screen.job_changed(job, event),
+            (Some(job), None) => self.job_changed(job, event).await?,
+            (None, _) if event.status == Status::OnHold => {
+                self.check_that_somebody_decides().await?;
+            }
             (None, _) => return Ok(event.status.outcome()),
         }
         Ok(None)
+    }
+
+    async fn job_changed(&mut self, id: JobId, event: &PipelineEvent) -> Result<(), Failure> {
+        self.screen.job_changed(id, event);
+        let (Some(approvals), Some(job)) = (&mut self.approvals, self.jobs.get(&id)) else {
+            return Ok(());
+        };
+        if event.status != Status::OnHold {
+            return Ok(());
+        }
+        let job = job.clone();
+        match approvals.on_hold(job.clone()) {
+            Next::Approve => self.decide(&job, true).await?,
+            Next::Ask => self.ask_next(),
+            Next::Leave => {}
+        }
+        Ok(())
+    }
+
+    /// Asks about the next job, if there is one and no question is open.
+    fn ask_next(&mut self) {
+        let Some(approvals) = self.approvals.as_mut().filter(|it| !it.is_asking()) else {
+            return;
+        };
+        if let Some(job) = approvals.next_to_ask() {
+            self.screen.ask(&format!("Approve `{}`? [y/N] ", job.name));
+            approvals.await_answer(job);
+        } else {
+            self.screen.asked();
+        }
+    }
+
+    /// Approves a job that is on hold, or cancels it.
+    async fn decide(&self, job: &Held, approve: bool) -> Result<(), Failure> {
+        let done = if approve {
+            self.client.approve_job(job.id).await.map(drop)
+        } else {
+            self.client.cancel_job(job.id).await.map(drop)
+        };
+        match done {
+            // It was decided elsewhere in the meantime; its events tell how.
+            Err(error) if error.code() == Some(ErrorCode::Conflict) => Ok(()),
+            done => Ok(done?),
+        }
+    }
+
+    /// Nothing goes on before somebody decides: an error if nobody ever will.
+    async fn check_that_somebody_decides(&self) -> Result<(), Failure> {
+        let Some(approvals) = &self.approvals else {
+            return Ok(());
+        };
+        // Things may have gone on since the event.
+        let detail = self.client.pipeline(self.pipeline).await?;
+        let jobs = detail.workflows.iter().flat_map(|workflow| &workflow.jobs);
+        let on_hold = jobs.filter(|job| job.status == Status::OnHold);
+        let waiting: Vec<&Held> = on_hold.filter_map(|job| self.jobs.get(&job.id)).collect();
+        let stuck = detail.pipeline.status == Status::OnHold
+            && waiting.iter().all(|job| approvals.leaves(job));
+        if !stuck {
+            return Ok(());
+        }
+        let names: Vec<&str> = waiting.iter().map(|job| job.name.as_str()).collect();
+        let message = format!("nobody is there to approve {}", names.join(", "));
+        Err(Failure::new(code::BAD_SETTINGS, message).advise(format!(
+            "Say --approve {} or --approve all; on a terminal you are asked.",
+            names.join(" --approve ")
+        )))
     }
 
     async fn task_changed(
@@ -164,6 +273,11 @@ impl Observer {
         }
         if let Some(reason) = reason(task) {
             self.screen.ended(&job, reason);
+        } else if task.task.status == Status::Finished(Outcome::Failed) {
+            // It failed before any runner had to do with it.
+            if let Some(end) = self.client.explain(task.task.id).await?.end {
+                self.screen.ended(&job, &end);
+            }
         }
         Ok(())
     }
@@ -204,20 +318,26 @@ impl Observer {
     }
 
     async fn finish(mut self, outcome: Outcome) -> Result<ExitCode, Failure> {
-        let Pipeline {
-            created_at,
-            finished_at,
-            ..
-        } = self.client.pipeline(self.pipeline).await?.pipeline;
-        let took = finished_at
-            .map(|end| end.since(created_at))
+        let detail = self.client.pipeline(self.pipeline).await?;
+        let pipeline = &detail.pipeline;
+        let took = pipeline
+            .finished_at
+            .map(|end| end.since(pipeline.created_at))
             .unwrap_or_default();
         let code = match outcome {
             Outcome::Passed => 0,
             _ => self.failure.unwrap_or_else(|| exit_code(outcome, None)),
         };
-        self.screen.finish(Status::Finished(outcome), took, code);
+        self.screen.finish(&detail, took, code);
         Ok(ExitCode::from(code))
+    }
+}
+
+/// The answer to an open question. Ends only if there is one.
+async fn answered(approvals: &mut Option<Approvals>) -> (Held, bool) {
+    match approvals {
+        Some(approvals) => approvals.answered().await,
+        None => std::future::pending().await,
     }
 }
 

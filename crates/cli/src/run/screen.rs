@@ -5,7 +5,8 @@ use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use outrider_api::pipelines::{Job, Pipeline, PipelineEvent};
+use outrider_api::pipelines::{Job, Pipeline, PipelineDetail, PipelineEvent};
+use outrider_model::plan::JobType;
 use outrider_model::reason::EndReason;
 use outrider_model::report::{Exit, StepReport};
 use outrider_model::{JobId, Outcome, Status, TaskId, Timestamp};
@@ -37,7 +38,7 @@ impl JobLine {
             parallelism: job.parallelism,
             tasks_finished: 0,
             // What happened before the first event is in the events too.
-            status: if job.requires.is_empty() {
+            status: if job.requires.is_empty() && job.job_type == JobType::Build {
                 Status::Queued
             } else {
                 Status::Blocked
@@ -66,6 +67,8 @@ enum Kind {
     Terminal {
         all: MultiProgress,
         lines: Vec<ProgressBar>,
+        /// Whether a question stands where the lines are.
+        asking: bool,
     },
     Plain,
     Json,
@@ -88,6 +91,7 @@ impl Screen {
             (false, true) => Kind::Terminal {
                 all: MultiProgress::with_draw_target(ProgressDrawTarget::stdout()),
                 lines: Vec::new(),
+                asking: false,
             },
             (false, false) => Kind::Plain,
         };
@@ -101,28 +105,56 @@ impl Screen {
 
     /// A pipeline begins.
     pub fn start(&mut self, pipeline: &Pipeline, jobs: Vec<JobLine>) {
-        let longest = jobs.iter().map(|job| job.name.chars().count()).max();
-        self.width = longest.unwrap_or(0).min(self.room_for_names(&jobs));
-        self.jobs = jobs;
-        match &mut self.kind {
+        match &self.kind {
             Kind::Json => line(&json!({
                 "event": "pipeline", "id": pipeline.id, "number": pipeline.number,
-                "project": pipeline.trigger.project, "jobs": self.jobs.len(),
+                "project": pipeline.trigger.project, "jobs": jobs.len(),
             })),
-            Kind::Plain => say!("pipeline {} #{}", pipeline.trigger.project, pipeline.number),
-            Kind::Terminal { all, lines } => {
+            Kind::Plain | Kind::Terminal { .. } => {
                 say!("pipeline {} #{}", pipeline.trigger.project, pipeline.number);
-                let style = ProgressStyle::with_template("{msg}");
-                for _ in &self.jobs {
-                    let bar = all.add(ProgressBar::new_spinner());
-                    if let Ok(style) = &style {
-                        bar.set_style(style.clone());
-                    }
-                    lines.push(bar);
-                }
             }
         }
+        self.add(jobs);
+    }
+
+    /// There are more jobs.
+    pub fn add(&mut self, jobs: Vec<JobLine>) {
+        if let Kind::Terminal { all, lines, .. } = &mut self.kind {
+            let style = ProgressStyle::with_template("{msg}");
+            for _ in &jobs {
+                let bar = all.add(ProgressBar::new_spinner());
+                if let Ok(style) = &style {
+                    bar.set_style(style.clone());
+                }
+                lines.push(bar);
+            }
+        }
+        self.jobs.extend(jobs);
+        let longest = self.jobs.iter().map(|job| job.name.chars().count()).max();
+        self.width = longest.unwrap_or(0).min(self.room_for_names(&self.jobs));
         self.tick();
+    }
+
+    /// Asks a question. Nothing is redrawn until it is answered: see [`Screen::asked`].
+    pub fn ask(&mut self, question: &str) {
+        if let Kind::Terminal { all, asking, .. } = &mut self.kind {
+            // A line that cannot be taken away stands above the question, which does no harm.
+            let _ = all.clear();
+            all.set_draw_target(ProgressDrawTarget::hidden());
+            *asking = true;
+        }
+        let mut out = std::io::stdout().lock();
+        let _ = write!(out, "{question}").and_then(|()| out.flush());
+    }
+
+    /// No question is open.
+    pub fn asked(&mut self) {
+        if let Kind::Terminal { all, asking, .. } = &mut self.kind
+            && std::mem::take(asking)
+        {
+            all.set_draw_target(ProgressDrawTarget::stdout());
+            self.tick();
+        }
     }
 
     /// How many columns a name can have. A line that is redrawn must not be wider than the
@@ -238,8 +270,10 @@ impl Screen {
     }
 
     /// The pipeline has ended.
-    pub fn finish(&mut self, status: Status, took: Duration, exit_code: u8) {
+    pub fn finish(&mut self, pipeline: &PipelineDetail, took: Duration, exit_code: u8) {
+        self.asked();
         self.tick();
+        let status = pipeline.pipeline.status;
         if matches!(self.kind, Kind::Json) {
             return line(&json!({
                 "event": "end", "status": status, "duration_ms": took.as_millis() as u64,
@@ -249,12 +283,18 @@ impl Screen {
         if let Kind::Terminal { lines, .. } = &self.kind {
             lines.iter().for_each(ProgressBar::abandon);
         }
-        let text = format!(
-            "{} pipeline {} in {}",
-            show::sign(status),
-            show::status(status),
-            show::time(took)
-        );
+        if pipeline.workflows.len() > 1 {
+            for workflow in &pipeline.workflows {
+                self.conclude(workflow.status, &format!("workflow {}", workflow.name), "");
+            }
+        }
+        self.conclude(status, "pipeline", &format!(" in {}", show::time(took)));
+    }
+
+    /// How something has ended, in a line.
+    fn conclude(&self, status: Status, what: &str, more: &str) {
+        let (sign, word) = (show::sign(status), show::status(status));
+        let text = format!("{sign} {what} {word}{more}");
         say!(
             "{}",
             if self.color {

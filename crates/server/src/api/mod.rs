@@ -15,6 +15,7 @@ mod runners;
 mod sse;
 mod tasks;
 mod tokens;
+mod v2;
 
 use std::sync::Arc;
 
@@ -41,8 +42,8 @@ const LARGEST_BODY: usize = 16 * 1024 * 1024;
     info(
         title = "Outrider",
         description = "Pipelines, queue, runners and logs of an Outrider server. Every call but \
-                       the health checks needs `Authorization: Bearer TOKEN`. Errors have one \
-                       shape: `ErrorBody`.",
+                       the health checks and the continuation needs `Authorization: Bearer TOKEN`. \
+                       Errors under /api/v1 have one shape: `ErrorBody`.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     components(schemas(
@@ -97,7 +98,8 @@ fn versioned() -> (Router<Arc<Core>>, utoipa::openapi::OpenApi) {
     // What other programs than ours ask lies where they look for it.
     let foreign = OpenApiRouter::new()
         .routes(routes!(configs::compile::handler))
-        .routes(routes!(configs::compile_with_defaults::handler));
+        .routes(routes!(configs::compile_with_defaults::handler))
+        .routes(routes!(v2::continue_pipeline::handler));
     OpenApiRouter::with_openapi(Document::openapi())
         .nest(V1, routes)
         .merge(foreign)

@@ -1,6 +1,7 @@
 //! What the server does, without HTTP. The API calls it, and so do simulations.
 
 mod configs;
+mod continuation;
 mod logs;
 mod orbs;
 mod people;

@@ -7,7 +7,7 @@ use outrider_api::ErrorCode;
 use outrider_api::error::Diagnostic;
 use outrider_api::pipelines::{Canceled, SubmitPipeline, SubmittedPipeline};
 use outrider_config::{Compiled, Diagnostics, Options, ParameterValue, PipelineValues, SourceFile};
-use outrider_model::plan::{JobKind, Source, Trigger};
+use outrider_model::plan::{JobKind, Plan, Source, Trigger};
 use outrider_model::{JobId, PipelineId};
 use outrider_store::{CancelTarget, Event, EventSeq, NewPipeline, Reserved};
 
@@ -38,27 +38,9 @@ impl Core {
         let compiled = compiled.map_err(|diagnostics| invalid_config(&source, &diagnostics))?;
         let warnings =
             (!compiled.warnings.is_empty()).then(|| compiled.warnings.render(&source, false));
-        let mut plan = compiled.plan;
-        if let Some(class) = &self.settings.every_job_in {
-            for job in plan
-                .workflows
-                .iter_mut()
-                .flat_map(|workflow| &mut workflow.jobs)
-            {
-                if let JobKind::Build(build) = &mut job.kind {
-                    build.class = class.clone();
-                }
-            }
-        }
         let new = NewPipeline {
-            trigger: Trigger {
-                project: request.project,
-                source: request.source,
-                branch: request.branch,
-                tag: request.tag,
-                revision: request.revision,
-            },
-            plan,
+            trigger: trigger(&request),
+            plan: self.in_its_class(compiled.plan),
             parameters: request.parameters,
             config: request.config,
             idempotency_key,
@@ -72,6 +54,20 @@ impl Core {
             number: submitted.number,
             warnings,
         })
+    }
+
+    /// A plan whose jobs are queued where this server queues them.
+    pub(super) fn in_its_class(&self, mut plan: Plan) -> Plan {
+        let Some(class) = &self.settings.every_job_in else {
+            return plan;
+        };
+        let workflows = plan.workflows.iter_mut();
+        for job in workflows.flat_map(|workflow| &mut workflow.jobs) {
+            if let JobKind::Build(build) = &mut job.kind {
+                build.class = class.clone();
+            }
+        }
+        plan
     }
 
     /// Cancels a pipeline or a job, in the name of a person.
@@ -140,10 +136,6 @@ impl Core {
     }
 
     fn options(&self, request: &SubmitPipeline, reserved: Option<Reserved>) -> Options {
-        let git_url = match &request.source {
-            Source::Git { url, .. } => Some(url.clone()),
-            Source::None | Source::Directory { .. } => None,
-        };
         let parameters: IndexMap<_, _> = request
             .parameters
             .iter()
@@ -151,17 +143,7 @@ impl Core {
             .collect();
         Options {
             parameters,
-            values: PipelineValues {
-                id: reserved.map(|reserved| reserved.pipeline.to_string()),
-                number: reserved.map(|reserved| reserved.number),
-                project_slug: Some(request.project.clone()),
-                git_url,
-                git_branch: request.branch.clone(),
-                git_tag: request.tag.clone(),
-                git_revision: request.revision.clone(),
-                trigger_source: Some("api".to_owned()),
-                ..PipelineValues::default()
-            },
+            values: values(&trigger(request), reserved),
             only_workflow: request.workflow.clone(),
             only_job: request.job.clone(),
             ..Options::new(self.settings.default_class.clone())
@@ -169,8 +151,37 @@ impl Core {
     }
 }
 
+fn trigger(request: &SubmitPipeline) -> Trigger {
+    Trigger {
+        project: request.project.clone(),
+        source: request.source.clone(),
+        branch: request.branch.clone(),
+        tag: request.tag.clone(),
+        revision: request.revision.clone(),
+    }
+}
+
+/// What a config can read of its pipeline.
+pub(super) fn values(trigger: &Trigger, reserved: Option<Reserved>) -> PipelineValues {
+    let git_url = match &trigger.source {
+        Source::Git { url, .. } => Some(url.clone()),
+        Source::None | Source::Directory { .. } => None,
+    };
+    PipelineValues {
+        id: reserved.map(|reserved| reserved.pipeline.to_string()),
+        number: reserved.map(|reserved| reserved.number),
+        project_slug: Some(trigger.project.clone()),
+        git_url,
+        git_branch: trigger.branch.clone(),
+        git_tag: trigger.tag.clone(),
+        git_revision: trigger.revision.clone(),
+        trigger_source: Some("api".to_owned()),
+        ..PipelineValues::default()
+    }
+}
+
 /// Compiles off the threads that serve others: a large config takes some milliseconds.
-async fn compile(
+pub(super) async fn compile(
     source: SourceFile,
     options: Options,
 ) -> Result<(SourceFile, Result<Compiled, Diagnostics>), ApiError> {
@@ -182,7 +193,7 @@ async fn compile(
     .map_err(|error| ApiError::internal("compile the config", &error))
 }
 
-fn invalid_config(source: &SourceFile, diagnostics: &Diagnostics) -> ApiError {
+pub(super) fn invalid_config(source: &SourceFile, diagnostics: &Diagnostics) -> ApiError {
     let mut error = ApiError::new(ErrorCode::InvalidConfig, "the config does not compile")
         .advise("Mend what the diagnostics point at, and send it again.");
     error.rendered = Some(diagnostics.render(source, false));

@@ -16,6 +16,7 @@ use outrider_service::{Clock, OsRandom, Shutdown, SystemClock, Tasks};
 use outrider_store::sqlite::{SqliteOptions, SqliteStore};
 
 pub struct World {
+    pub store: Arc<SqliteStore>,
     pub admin: Client,
     pub runner: Client,
     pub url: String,
@@ -49,9 +50,10 @@ impl World {
         let random: Arc<dyn Random> = Arc::new(OsRandom::new());
         let store =
             SqliteStore::open(data.path(), SqliteOptions::new(Arc::clone(&random))).unwrap();
+        let store = Arc::new(store);
         let clock = Arc::new(SystemClock);
         let parts = Parts {
-            store: Arc::new(store),
+            store: Arc::clone(&store) as _,
             clock,
             random: Arc::clone(&random),
             crash: None,
@@ -87,6 +89,7 @@ impl World {
         let runner = client(&url, token);
         let id = RunnerId::new(SystemClock.now(), random.as_ref());
         Self {
+            store,
             admin,
             runner,
             url,

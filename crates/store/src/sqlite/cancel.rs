@@ -2,11 +2,11 @@
 
 use outrider_model::reason::EndReason;
 use outrider_model::{JobId, Outcome, PipelineId, TaskEvent, TaskState};
-use rusqlite::OptionalExtension;
 
-use super::fault::{Fault, Res};
+use super::fault::Res;
 use super::rows::{Held, reason_text};
 use super::tx::Tx;
+use super::views;
 use crate::{CancelTarget, Canceled};
 
 impl Tx<'_> {
@@ -58,17 +58,14 @@ impl Tx<'_> {
 
     /// The jobs of a pipeline that have not ended.
     fn open_jobs(&self, pipeline: PipelineId) -> Res<Vec<JobId>> {
-        let mut range = self
-            .db
-            .prepare_cached("SELECT first_job, last_job FROM pipeline WHERE id = ?1")?;
-        let (first, last): ([u8; 16], [u8; 16]) = range
-            .query_row([pipeline.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
-            .optional()?
-            .ok_or_else(|| Fault::not_found("pipeline", pipeline))?;
         let mut statement = self.db.prepare_cached(
             "SELECT id FROM job WHERE id >= ?1 AND id <= ?2 AND finished_at IS NULL ORDER BY id",
         )?;
-        let rows = statement.query_map((first, last), |row| Ok(JobId::from_bytes(row.get(0)?)))?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let mut open = Vec::new();
+        for range in views::job_ranges(self.db, pipeline)? {
+            let rows = statement.query_map(range, |row| Ok(JobId::from_bytes(row.get(0)?)))?;
+            open.extend(rows.collect::<Result<Vec<_>, _>>()?);
+        }
+        Ok(open)
     }
 }

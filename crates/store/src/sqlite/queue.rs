@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use outrider_model::claim::ClaimedTask;
-use outrider_model::secret::LeaseToken;
+use outrider_model::secret::{ContinuationKey, LeaseToken};
 use outrider_model::{
     AttemptId, JobId, Lease, PipelineId, TaskEvent, TaskId, Timestamp, WorkflowId,
 };
@@ -33,6 +33,8 @@ pub struct Parts {
     parallelism: u32,
     trigger: String,
     spec: String,
+    /// Whether the pipeline waits to be continued.
+    setup: bool,
 }
 
 impl Parts {
@@ -74,12 +76,16 @@ impl Tx<'_> {
                     .or_insert(Arc::new(self.parts(job)?))
                     .clone(),
             };
-            let (attempt, lease) = self.claim_task(task, claim)?;
+            let key = payload
+                .setup
+                .then(|| ContinuationKey::generate(self.memory.ids.random()));
+            let (attempt, lease) = self.claim_task(task, claim, key.as_ref())?;
             claimed.push(ClaimedTask {
                 task,
                 attempt,
                 lease,
                 index: index_of(task),
+                continuation_key: key,
                 payload,
             });
         }
@@ -95,7 +101,12 @@ impl Tx<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    fn claim_task(&mut self, id: TaskId, claim: &Claim) -> Res<(AttemptId, LeaseToken)> {
+    fn claim_task(
+        &mut self,
+        id: TaskId,
+        claim: &Claim,
+        key: Option<&ContinuationKey>,
+    ) -> Res<(AttemptId, LeaseToken)> {
         let mut held =
             Held::load(self.db, id)?.ok_or_else(|| Fault::damaged("a queued task is not there"))?;
         let previous = held.task.attempt;
@@ -113,7 +124,7 @@ impl Tx<'_> {
         held.task.save(self.db)?;
         let mut insert = self.db.prepare_cached(
             "INSERT INTO attempt (id, task, previous, runner, runner_name, lease, lease_until, \
-             claimed_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+             claimed_at, continuation) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )?;
         insert.execute((
             attempt.as_bytes(),
@@ -124,6 +135,7 @@ impl Tx<'_> {
             token.hash(),
             Millis(until),
             Millis(self.now),
+            key.map(|key| *key.hash().as_bytes()),
         ))?;
         Ok((attempt, token))
     }
@@ -131,7 +143,7 @@ impl Tx<'_> {
     fn parts(&self, job: JobId) -> Res<Parts> {
         let mut statement = self.db.prepare_cached(
             "SELECT p.id, p.number, w.id, w.name, j.name, j.number, j.parallelism, p.trigger, \
-             b.text FROM job j JOIN pipeline p ON p.id = j.pipeline \
+             b.text, p.setup IS NOT NULL AND p.continued_first_job IS NULL FROM job j JOIN pipeline p ON p.id = j.pipeline \
              JOIN workflow w ON w.pipeline = j.pipeline AND w.ix = j.workflow \
              JOIN body b ON b.id = j.spec WHERE j.id = ?1",
         )?;
@@ -147,6 +159,7 @@ impl Tx<'_> {
                 parallelism: row.get(6)?,
                 trigger: row.get(7)?,
                 spec: row.get(8)?,
+                setup: row.get(9)?,
             })
         });
         Ok(parts?)

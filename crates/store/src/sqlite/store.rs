@@ -11,13 +11,15 @@ use outrider_model::{
 };
 
 use super::fault::Res;
-use super::{SqliteStore, explain, logs, messages, pipelines, queue, reports, tokens, views};
+use super::{
+    SqliteStore, continuation, explain, logs, messages, pipelines, queue, reports, tokens, views,
+};
 use crate::{
-    CancelTarget, Canceled, Claim, Event, EventSeq, Expired, Explanation, HeldLease, JobDetail,
-    LeaseAnswer, LeaseDurations, LogPosition, LogRead, NewPipeline, NewToken, OutboxMessage,
-    Overdue, PipelineDetail, PipelineFilter, PipelineSummary, QueueDepth, RawClaimedTask, Reported,
-    Reserved, Result, RunnerContact, RunnerRecord, Store, Submitted, TaskDetail, TokenRecord,
-    Woken,
+    CancelTarget, Canceled, Claim, Continuable, Continuation, Event, EventSeq, Expired,
+    Explanation, HeldLease, JobDetail, LeaseAnswer, LeaseDurations, LogPosition, LogRead,
+    NewPipeline, NewToken, OutboxMessage, Overdue, PipelineDetail, PipelineFilter, PipelineSummary,
+    QueueDepth, RawClaimedTask, Reported, Reserved, Result, RunnerContact, RunnerRecord, Store,
+    Submitted, TaskDetail, TokenRecord, Woken,
 };
 
 /// For operations that need no time.
@@ -35,6 +37,21 @@ impl Store for SqliteStore {
         let prepared = pipelines::prepare(new).map_err(|fault| fault.outside("submit"))?;
         self.writer
             .write("submit", now, move |tx| tx.submit(&prepared))
+            .await
+    }
+
+    async fn continuable(&self, key: TokenHash, now: Timestamp) -> Result<Option<Continuable>> {
+        self.readers
+            .brief("look up a continuation key", move |db| {
+                continuation::continuable(db, key, now)
+            })
+            .await
+    }
+
+    async fn continue_pipeline(&self, new: Continuation, now: Timestamp) -> Result<Woken> {
+        let prepared = continuation::prepare(new).map_err(|fault| fault.outside("continue"))?;
+        self.writer
+            .write("continue", now, move |tx| tx.continue_pipeline(&prepared))
             .await
     }
 
@@ -253,6 +270,7 @@ fn pack(task: queue::Unpacked) -> Res<RawClaimedTask> {
         attempt,
         lease,
         index,
+        continuation_key,
         payload,
     } = task;
     Ok(ClaimedTask {
@@ -260,6 +278,7 @@ fn pack(task: queue::Unpacked) -> Res<RawClaimedTask> {
         attempt,
         lease,
         index,
+        continuation_key,
         payload: payload.payload()?,
     })
 }

@@ -67,15 +67,9 @@ fn read_summary(row: &Row<'_>) -> Res<PipelineSummary> {
 /// One pipeline with its workflows and jobs.
 pub fn pipeline(db: &Connection, id: PipelineId) -> Res<PipelineDetail> {
     let summary = summary(db, id)?;
-    let mut parts =
-        db.prepare_cached("SELECT first_job, last_job, tallies FROM pipeline WHERE id = ?1")?;
-    let (first, last, tallies) = parts.query_row([id.as_bytes()], |row| {
-        Ok((
-            row.get::<_, [u8; 16]>(0)?,
-            row.get::<_, [u8; 16]>(1)?,
-            row.get::<_, Vec<u8>>(2)?,
-        ))
-    })?;
+    let mut parts = db.prepare_cached("SELECT tallies FROM pipeline WHERE id = ?1")?;
+    let tallies: Vec<u8> = parts.query_row([id.as_bytes()], |row| row.get(0))?;
+    let ranges = job_ranges(db, id)?;
     let mut workflows = Vec::new();
     for (ix, tally) in unpack_tallies(&tallies)?.iter().enumerate() {
         let (id, name) = workflow(db, id, ix)?;
@@ -87,15 +81,34 @@ pub fn pipeline(db: &Connection, id: PipelineId) -> Res<PipelineDetail> {
         });
     }
     let mut statement = db.prepare_cached(&job_query("id >= ?1 AND id <= ?2 ORDER BY id"))?;
-    let mut rows = statement.query((first, last))?;
-    while let Some(row) = rows.next()? {
-        let (job, workflow) = read_job(db, row)?;
-        let workflow = workflows
-            .get_mut(workflow)
-            .ok_or_else(|| Fault::damaged("a job has no workflow"))?;
-        workflow.jobs.push(job);
+    for range in ranges {
+        let mut rows = statement.query(range)?;
+        while let Some(row) = rows.next()? {
+            let (job, workflow) = read_job(db, row)?;
+            let workflow = workflows
+                .get_mut(workflow)
+                .ok_or_else(|| Fault::damaged("a job has no workflow"))?;
+            workflow.jobs.push(job);
+        }
     }
     Ok(PipelineDetail { summary, workflows })
+}
+
+/// The first and the last of ids that are all of the jobs of a pipeline: once, and once more if it
+/// was continued.
+pub fn job_ranges(db: &Connection, id: PipelineId) -> Res<Vec<([u8; 16], [u8; 16])>> {
+    let mut find = db.prepare_cached(
+        "SELECT first_job, last_job, continued_first_job, continued_last_job FROM pipeline \
+         WHERE id = ?1",
+    )?;
+    let ranges = find.query_row([id.as_bytes()], |row| {
+        let continued: Option<[u8; 16]> = row.get(2)?;
+        let continued = continued.zip(row.get(3)?);
+        let first = (row.get(0)?, row.get(1)?);
+        Ok(std::iter::once(first).chain(continued).collect())
+    });
+    let ranges = ranges.optional()?;
+    ranges.ok_or_else(|| Fault::not_found("pipeline", id))
 }
 
 /// Id and name of a workflow.

@@ -41,6 +41,7 @@ pub fn task_of(steps: Vec<Step>) -> ClaimedTask {
     let now = Timestamp::from_millis(1_767_225_600_000);
     let random: &dyn Random = &random;
     ClaimedTask {
+        continuation_key: None,
         task: TaskId::new(now, random),
         attempt: AttemptId::new(now, random),
         lease: LeaseToken::generate(random),

@@ -14,14 +14,14 @@ use outrider_model::{Outcome, PipelineId, RunnerId, Timestamp};
 use super::super::{Mode, SqliteOptions, SqliteStore};
 use super::options;
 use crate::{
-    CancelTarget, Claim, EventSeq, NewPipeline, PipelineFilter, RawClaimedTask, RunnerContact,
-    Store,
+    CancelTarget, Claim, Continuation, EventSeq, NewPipeline, PipelineFilter, RawClaimedTask,
+    RunnerContact, Store,
 };
 
 const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 const LEASE: Duration = Duration::from_secs(20);
 /// How many writes the story has.
-const STEPS: usize = 9;
+const STEPS: usize = 10;
 
 /// A story whose steps are one write each.
 struct Story<'a> {
@@ -74,6 +74,14 @@ impl Story<'_> {
                     .unwrap();
             }
             7 => {
+                let key = self.tasks[1].continuation_key.as_ref().unwrap().hash();
+                let mut plan = pipeline().plan;
+                plan.setup = false;
+                let config = "more".to_owned();
+                let more = Continuation { key, plan, config };
+                self.store.continue_pipeline(more, NOW).await.unwrap();
+            }
+            8 => {
                 let all = CancelTarget::Pipeline(self.pipeline.unwrap());
                 self.store.cancel(all, "ann".to_owned(), NOW).await.unwrap();
             }
@@ -137,7 +145,7 @@ fn pipeline() -> NewPipeline {
                 jobs: vec![job, hold],
                 max_auto_reruns: 0,
             }],
-            setup: false,
+            setup: true,
         },
         parameters: Default::default(),
         config: String::new(),
@@ -156,7 +164,8 @@ async fn everything(store: &SqliteStore) -> String {
     let mut seen = String::new();
     for summary in store.pipelines(filter).await.unwrap() {
         let detail = store.pipeline(summary.id).await.unwrap();
-        for job in &detail.workflows[0].jobs {
+        let jobs = detail.workflows.iter().flat_map(|workflow| &workflow.jobs);
+        for job in jobs {
             for task in store.job(job.id).await.unwrap().tasks {
                 let task = store.task(task.id).await.unwrap();
                 for attempt in &task.attempts {

@@ -1,0 +1,3 @@
+//! Calls of CircleCI's own API that jobs make.
+
+pub mod continue_pipeline;
