@@ -31,7 +31,7 @@ impl Regex {
             .delegate_dfa_skip_cache_capacity_check(false);
         match builder.build() {
             Ok(anchored) => Ok(Self { anchored }),
-            Err(error) => Err(reason(&error.to_string())),
+            Err(error) => Err(reason(text, &error)),
         }
     }
 
@@ -53,9 +53,12 @@ impl fmt::Debug for Regex {
     }
 }
 
-/// The last line of an error is the one that says what is wrong.
-fn reason(error: &str) -> String {
-    let last = error.lines().last().unwrap_or(error).trim();
+/// What is wrong, as a fragment: of an error in several lines the last one says it.
+fn reason(text: &str, error: &fancy_regex::Error) -> String {
+    // Places in the text as it stands are those that people find.
+    let as_it_stands = fancy_regex::Regex::new(text).err();
+    let message = as_it_stands.as_ref().unwrap_or(error).to_string();
+    let last = message.lines().last().unwrap_or(&message).trim();
     last.strip_prefix("error: ").unwrap_or(last).to_lowercase()
 }
 

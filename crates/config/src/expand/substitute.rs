@@ -308,23 +308,22 @@ fn report_undefined<'n>(
     declared: impl Iterator<Item = &'n str> + Clone,
     prefix: &str,
 ) {
-    let what = match prefix {
-        "parameters" => "parameter",
-        "matrix" => "parameter of the matrix",
-        _ => "pipeline parameter",
-    };
     let empty = declared.clone().next().is_none();
     let help = cx.hint(name, declared, |all| match prefix {
+        "matrix" => format!("it has {all}"),
         _ if !empty => format!("declared here: {all}"),
         "parameters" => {
             "declare it under `parameters`, or write `<< pipeline.parameters.… >>` for \
                          one of the pipeline"
                 .to_owned()
         }
-        "matrix" => "add it under `parameters` of the `matrix`".to_owned(),
         _ => "declare it under `parameters` at the top level".to_owned(),
     });
-    let message = format!("{what} `{name}` is not declared");
+    let message = match prefix {
+        "matrix" => format!("the matrix has no parameter `{name}`"),
+        "parameters" => format!("parameter `{name}` is not declared"),
+        _ => format!("pipeline parameter `{name}` is not declared"),
+    };
     cx.report(error(code::UNDEFINED_PARAMETER, span, message).maybe_help(help));
 }
 

@@ -54,26 +54,11 @@ pub(super) fn value(
         return None;
     }
     let place = Place { cx, text, span };
-    let names = Names { place, lookup };
-    let levels = cx.options.limits.condition_depth;
-    let tree = lexer::tokens(text).and_then(|tokens| {
-        let parser = Parser {
-            tokens: &tokens,
-            at: 0,
-            end: text.len(),
-            levels,
-            resolve: &names,
-        };
-        { parser }.whole()
-    });
-    let tree = match tree {
+    let tree = match tree(place, lookup) {
         Ok(tree) => tree,
-        Err(Fault {
-            range,
-            message,
-            help,
-        }) => {
-            cx.report(error(code::BAD_EXPRESSION, place.of(range), message).help(help));
+        Err(fault) => {
+            let at = place.of(fault.range);
+            cx.report(error(code::BAD_EXPRESSION, at, fault.message).help(fault.help));
             return None;
         }
     };
@@ -89,6 +74,21 @@ pub(super) fn value(
             None
         }
     }
+}
+
+fn tree(
+    place: Place<'_>,
+    lookup: impl Fn(&str, Span) -> Option<Value>,
+) -> Result<parser::Tree, Fault> {
+    let tokens = lexer::tokens(place.text)?;
+    let mut parser = Parser {
+        tokens: &tokens,
+        at: 0,
+        end: place.text.len(),
+        levels: place.cx.options.limits.condition_depth,
+        resolve: &Names { place, lookup },
+    };
+    parser.whole()
 }
 
 /// Whether an expression speaks of what only a definition or a matrix knows.
