@@ -42,13 +42,17 @@ impl Fault {
     }
 }
 
+/// Finds the place of a name in the source. That takes time, so it is done only if something is to
+/// be said about it.
+pub(super) type Placer<'a> = &'a dyn Fn() -> Span;
+
 /// What an expression gives. `span` is the place of a text that holds the expression, `lookup` says
 /// what a name stands for and reports those that stand for nothing.
 pub(super) fn value(
     cx: &Context<'_>,
     text: &str,
     span: Span,
-    lookup: impl Fn(&str, Span) -> Option<Value>,
+    lookup: impl Fn(&str, Placer<'_>) -> Option<Value>,
 ) -> Option<Value> {
     if !cx.spend(8 * text.len(), span) {
         return None;
@@ -62,7 +66,7 @@ pub(super) fn value(
             return None;
         }
     };
-    let matcher = |regex: &Regex, text: &str, range| cx.matches(regex, text, place.of(range));
+    let matcher = |regex: &Regex, text: &str| cx.matches(regex, text, span);
     match evaluate(&tree, &matcher) {
         Ok(value) => Some(value),
         Err(Failure::Reported) => None,
@@ -78,7 +82,7 @@ pub(super) fn value(
 
 fn tree(
     place: Place<'_>,
-    lookup: impl Fn(&str, Span) -> Option<Value>,
+    lookup: impl Fn(&str, Placer<'_>) -> Option<Value>,
 ) -> Result<parser::Tree, Fault> {
     let tokens = lexer::tokens(place.text)?;
     let mut parser = Parser {
@@ -136,12 +140,12 @@ struct Names<'a, F> {
     lookup: F,
 }
 
-impl<F: Fn(&str, Span) -> Option<Value>> Resolve for Names<'_, F> {
+impl<F: Fn(&str, Placer<'_>) -> Option<Value>> Resolve for Names<'_, F> {
     fn name(&self, name: &str, at: Range<usize>) -> Option<Value> {
-        (self.lookup)(name, self.place.of(at))
+        (self.lookup)(name, &|| self.place.of(at.clone()))
     }
 
     fn regex(&self, text: &str, at: Range<usize>) -> Option<Regex> {
-        self.place.cx.regex(text, self.place.of(at))
+        self.place.cx.regex(text, || self.place.of(at.clone()))
     }
 }
