@@ -175,11 +175,11 @@ impl<'a> Context<'a> {
     }
 
     /// The regular expression in a text at a place. What is wrong with it is reported.
-    pub(crate) fn regex(&self, text: &str, span: Span) -> Option<Regex> {
+    pub(crate) fn regex(&self, text: &str, place: impl Fn() -> Span) -> Option<Regex> {
         let known = self.regexes.borrow().get(text).cloned();
         let compiled = match known {
             Some(compiled) => compiled,
-            None if !self.spend(REGEX_COST, span) => return None,
+            None if !self.spend(REGEX_COST, place()) => return None,
             None => {
                 let compiled = Regex::new(text);
                 let mut regexes = self.regexes.borrow_mut();
@@ -190,7 +190,7 @@ impl<'a> Context<'a> {
             Ok(regex) => Some(regex),
             Err(reason) => {
                 let message = format!("`{text}` is no regular expression: {reason}");
-                self.report(error(code::BAD_PATTERN, span, message).help(
+                self.report(error(code::BAD_PATTERN, place(), message).help(
                     "write it as Java has it; a `\\` in double quotes must be doubled, one in \
                      single quotes must not",
                 ));

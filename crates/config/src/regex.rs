@@ -1,17 +1,19 @@
 //! Regular expressions as Java has them, which must match a whole text.
 
 use std::fmt;
+use std::sync::Arc;
 
 use fancy_regex::RegexBuilder;
 
 /// Bounds on one expression: it comes from a config, and may be made to take for ever.
-const LARGEST: usize = 1024 * 1024;
+const LARGEST: usize = 256 * 1024;
 const MOST_INSTRUCTIONS: usize = 20_000;
 const MOST_BACKTRACKING: usize = 20_000;
 
 /// A regular expression. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Regex {
+    text: Arc<str>,
     anchored: fancy_regex::Regex,
 }
 
@@ -22,7 +24,7 @@ pub(crate) struct TooHard;
 impl Regex {
     /// Compiles an expression, or says in one line what is wrong with it.
     pub(crate) fn new(text: &str) -> Result<Self, String> {
-        let mut builder = RegexBuilder::new(&format!("\\A(?:{text})\\z"));
+        let mut builder = RegexBuilder::new(&format!("\\A(?:{})\\z", from_java(text)));
         builder
             .backtrack_limit(MOST_BACKTRACKING)
             .max_prog_size(MOST_INSTRUCTIONS)
@@ -30,15 +32,17 @@ impl Regex {
             .delegate_dfa_size_limit(LARGEST)
             .delegate_dfa_skip_cache_capacity_check(false);
         match builder.build() {
-            Ok(anchored) => Ok(Self { anchored }),
-            Err(error) => Err(reason(&error.to_string())),
+            Ok(anchored) => Ok(Self {
+                text: text.into(),
+                anchored,
+            }),
+            Err(error) => Err(reason(text, &error)),
         }
     }
 
     /// As written.
     pub(crate) fn as_str(&self) -> &str {
-        let anchored = self.anchored.as_str();
-        &anchored["\\A(?:".len()..anchored.len() - ")\\z".len()]
+        &self.text
     }
 
     /// Whether the whole of a text matches.
@@ -53,9 +57,59 @@ impl fmt::Debug for Regex {
     }
 }
 
-/// The last line of an error is the one that says what is wrong.
-fn reason(error: &str) -> String {
-    let last = error.lines().last().unwrap_or(error).trim();
+/// Classes of characters, which in Java are those of ASCII. That also keeps expressions small.
+const CLASSES: &[(char, &str)] = &[
+    ('d', "0-9"),
+    ('w', "a-zA-Z0-9_"),
+    ('s', " \\t\\n\\x0B\\f\\r"),
+];
+
+/// The same expression, where Java says something else by it.
+fn from_java(text: &str) -> String {
+    let mut result = String::with_capacity(text.len());
+    let mut brackets = 0_usize;
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let escape = rest.strip_prefix('\\');
+        if let Some(quoted) = rest.strip_prefix("\\Q") {
+            let (literal, after) = quoted.split_once("\\E").unwrap_or((quoted, ""));
+            result.push_str(&fancy_regex::escape(literal));
+            rest = after;
+            continue;
+        }
+        match escape.and_then(|rest| rest.chars().next()) {
+            Some(letter) => {
+                result.push_str(&escaped(letter, brackets > 0));
+                rest = &rest[1 + letter.len_utf8()..];
+            }
+            None => {
+                brackets += usize::from(first == '[');
+                brackets = brackets.saturating_sub(usize::from(first == ']'));
+                result.push(first);
+                rest = &rest[first.len_utf8()..];
+            }
+        }
+    }
+    result
+}
+
+/// A letter behind a backslash.
+fn escaped(letter: char, in_brackets: bool) -> String {
+    let class = |letter: char| CLASSES.iter().find(|(name, _)| *name == letter);
+    match (class(letter), class(letter.to_ascii_lowercase())) {
+        (Some((_, class)), _) if in_brackets => (*class).to_owned(),
+        (Some((_, class)), _) => format!("[{class}]"),
+        (None, Some((_, class))) => format!("[^{class}]"),
+        (None, None) => format!("\\{letter}"),
+    }
+}
+
+/// What is wrong, as a fragment: of an error in several lines the last one says it.
+fn reason(text: &str, error: &fancy_regex::Error) -> String {
+    // Places in the text as it stands are those that people find.
+    let as_it_stands = fancy_regex::Regex::new(text).err();
+    let message = as_it_stands.as_ref().unwrap_or(error).to_string();
+    let last = message.lines().last().unwrap_or(&message).trim();
     last.strip_prefix("error: ").unwrap_or(last).to_lowercase()
 }
 
@@ -87,6 +141,17 @@ mod tests {
     }
 
     #[test]
+    fn what_java_reads_otherwise_is_read_as_in_java() {
+        assert!(matches(r"\d+\s\w+", "12 ab"));
+        assert!(!matches(r"\d", "٣"));
+        assert!(!matches(r"\w", "é"));
+        assert!(matches(r"\W[\W\d]\D", "é1é"));
+        assert!(matches(r"[\w.-]+/[^\d]", "a.b-c/x"));
+        assert!(matches(r"\Qa.b*\E\\c", r"a.b*\c"));
+        assert!(!matches(r"\Qa.b\E", "axb"));
+    }
+
+    #[test]
     fn what_is_wrong_is_one_line() {
         for wrong in ["(", "[a", "*", "(?<a", r"\p{Nothing}"] {
             let reason = Regex::new(wrong).unwrap_err();
@@ -98,6 +163,6 @@ mod tests {
     fn what_takes_too_long_is_given_up() {
         let regex = Regex::new(r"(?=(a|aa)+$)(a|a)+\1b").unwrap();
         assert_eq!(regex.matches(&"a".repeat(60)), Err(TooHard));
-        assert!(Regex::new(&"(?=\\w{500})".repeat(500)).is_err());
+        assert!(Regex::new(&"(?=\\pL{500})".repeat(500)).is_err());
     }
 }

@@ -172,6 +172,79 @@ fn a_long_circle_of_requirements_is_found() {
 }
 
 #[test]
+fn a_matrix_of_a_billion_is_one_error() {
+    let parameters: String = (0..9)
+        .map(|at| format!("p{at}: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9], "))
+        .collect();
+    let text = format!(
+        "version: 2.1\njobs: {{j: {{machine: true, steps: [checkout]}}}}\n\
+         workflows:\n  main:\n    jobs:\n      - j: {{matrix: {{parameters: {{{parameters}}}}}}}\n"
+    );
+    assert_eq!(codes(&errors(text)), [code::TOO_MANY_JOBS]);
+}
+
+#[test]
+fn matrices_that_require_each_other_whole_are_bounded() {
+    let numbers: Vec<_> = (0..1_600).map(|at| at.to_string()).collect();
+    let numbers = numbers.join(", ");
+    let mut text = "version: 2.1\njobs:\n  j:\n    parameters: {p: {type: integer}}\n    \
+                    machine: true\n    steps: [checkout]\nworkflows:\n  main:\n    jobs:\n"
+        .to_owned();
+    for (alias, requires) in [("a", "[]"), ("b", "[a]"), ("c", "[a, b]")] {
+        text += &format!(
+            "      - j: {{name: {alias}-<< matrix.p >>, requires: {requires}, \
+             matrix: {{alias: {alias}, parameters: {{p: [{numbers}]}}}}}}\n"
+        );
+    }
+    assert_eq!(codes(&errors(text)), [code::EXPANSION_TOO_LARGE]);
+}
+
+#[test]
+fn patterns_without_end_are_one_error() {
+    let jobs: String = (0..5_000)
+        .map(|at| format!("      - j: {{name: n{at}, filters: {{tags: {{only: '/(a|a)*b{at}\\w{{20}}/'}}}}}}\n"))
+        .collect();
+    let text = format!(
+        "version: 2.1\njobs: {{j: {{machine: true, steps: [checkout]}}}}\n\
+         workflows:\n  main:\n    jobs:\n{jobs}"
+    );
+    assert_eq!(codes(&errors(text)), [code::EXPANSION_TOO_LARGE]);
+}
+
+#[test]
+fn an_expression_that_nests_or_goes_on_without_end_is_one_error() {
+    let expression = |text: String| {
+        errors(format!(
+            "version: 2.1\njobs: {{build: {{machine: true, steps: [checkout]}}}}\n\
+             workflows:\n  main:\n    when: pipeline.number == {text}\n    jobs: [build]\n"
+        ))
+    };
+    for open in ["(", "not ", "not ("] {
+        let found = expression(open.repeat(100_000));
+        assert_eq!(codes(&found), [code::BAD_EXPRESSION], "{open}");
+    }
+    let chain = expression("2 or pipeline.number == ".repeat(20_000));
+    assert_eq!(codes(&chain), [code::BAD_EXPRESSION]);
+    let all_false = expression(format!("{}2", "2 or pipeline.number == ".repeat(20_000)));
+    assert_eq!(codes(&all_false), [code::NOTHING_TO_RUN]);
+}
+
+#[test]
+fn job_groups_that_are_used_again_and_again_are_bounded() {
+    let inner: String = (0..100)
+        .map(|at| format!("      - j: {{name: n{at}}}\n"))
+        .collect();
+    let uses: String = (0..100)
+        .map(|at| format!("      - g: {{name: g{at}}}\n"))
+        .collect();
+    let text = format!(
+        "version: 2.1\njobs: {{j: {{machine: true, steps: [checkout]}}}}\n\
+         job-groups:\n  g:\n    jobs:\n{inner}workflows:\n  main:\n    jobs:\n{uses}"
+    );
+    assert_eq!(codes(&errors(text)), [code::TOO_MANY_JOBS]);
+}
+
+#[test]
 fn odd_characters_are_located_by_character() {
     let text = "version: 2.1\njobs:\n  'bäh 🦀': {stpes: []}\n";
     let found = errors(text);

@@ -26,13 +26,13 @@ impl Expander<'_> {
             substitute(cx, &definition.body, Scope::Parameters(&values))
         });
         let body = body.as_mapping()?;
-        let kind = cx.used_at(span, || {
-            let kind = body.present("type");
-            kind.and_then(|node| self.reader.job_type(node))
+        let kind = body.present("type");
+        let kind = kind.map_or(Some(JobType::Build), |node| {
+            cx.used_at(span, || self.reader.job_type(node))
         });
-        match kind {
-            None | Some(JobType::Build) => self.build(invocation, definition, body),
-            Some(JobType::WithoutSteps(kind)) => cx.used_at(span, || {
+        match kind? {
+            JobType::Build => self.build(invocation, definition, body),
+            JobType::WithoutSteps(kind) => cx.used_at(span, || {
                 self.reader.without_steps(kind, body, definition.name_span)
             }),
         }

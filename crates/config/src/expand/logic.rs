@@ -104,7 +104,7 @@ fn matches(reader: Reader<'_>, node: &Node) -> Option<bool> {
     }
     let regex = reader
         .cx
-        .regex(&reader.text(pattern, "`pattern`")?, pattern.span)?;
+        .regex(&reader.text(pattern, "`pattern`")?, || pattern.span)?;
     let value = match value.is_null() {
         true => String::new(),
         false => reader.text(value, "`value`")?,

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use indexmap::IndexMap;
 
-use super::expression;
+use super::expression::{self, Placer};
 use super::template::{Piece, pieces, sole_reference};
 use crate::context::Context;
 use crate::diagnostic::{code, error, warning};
@@ -205,10 +205,8 @@ fn resolve(cx: &Context<'_>, at: At, whole: &str, inside: &str, scope: Scope<'_>
     let first_pass = matches!(scope, Scope::Pipeline);
     let resolved = match is_name {
         true if first_pass && root(inside) != "pipeline" => Resolved::Keep,
-        true => {
-            let span = cx.narrow(at.span, whole);
-            lookup(cx, At { span, ..at }, inside, scope).map_or(Resolved::Nothing, Resolved::Value)
-        }
+        true => lookup(cx, at.home, inside, scope, &|| cx.narrow(at.span, whole))
+            .map_or(Resolved::Nothing, Resolved::Value),
         false if first_pass && expression::is_local(inside) => Resolved::Keep,
         false => evaluate(cx, inside, at.span, at.home, scope).map_or(Resolved::Nothing, |value| {
             Resolved::Value(value.node(at.span).at_home(at.home))
@@ -228,11 +226,11 @@ pub(super) fn evaluate(
     home: Home,
     scope: Scope<'_>,
 ) -> Option<expression::Value> {
-    expression::value(cx, text, span, |name, span| {
-        let node = lookup(cx, At { span, home }, name, scope)?;
+    expression::value(cx, text, span, |name, place| {
+        let node = lookup(cx, home, name, scope, place)?;
         let value = expression::Value::of(&node);
         if value.is_none() {
-            report_structure(cx, span, name, &node);
+            report_structure(cx, place(), name, &node);
         }
         value
     })
@@ -253,16 +251,21 @@ fn escaped(node: Node) -> Node {
 }
 
 /// What a name stands for. That it stands for nothing has been reported, or will be.
-fn lookup(cx: &Context<'_>, at: At, name: &str, scope: Scope<'_>) -> Option<Node> {
-    let At { span, home } = at;
+fn lookup(
+    cx: &Context<'_>,
+    home: Home,
+    name: &str,
+    scope: Scope<'_>,
+    place: Placer<'_>,
+) -> Option<Node> {
     let nothing = Values::new();
     let (values, prefix) = match (scope, root(name)) {
-        (_, "pipeline") if home == Home::default() => return pipeline(cx, span, name),
+        (_, "pipeline") if home == Home::default() => return pipeline(cx, name, place),
         (Scope::Parameters(values), "parameters") => (values, "parameters"),
         (Scope::Workflow(_), "parameters") => (&nothing, "parameters"),
         (Scope::Workflow(Some(values)), "matrix") => (values, "matrix"),
         _ => {
-            report_unknown(cx, span, name);
+            report_unknown(cx, place(), name);
             return None;
         }
     };
@@ -270,12 +273,12 @@ fn lookup(cx: &Context<'_>, at: At, name: &str, scope: Scope<'_>) -> Option<Node
     let key = key.strip_prefix('.').unwrap_or(key);
     let value = values.get(key);
     if value.is_none() {
-        report_undefined(cx, span, key, values.keys().map(|key| &**key), prefix);
+        report_undefined(cx, place(), key, values.keys().map(|key| &**key), prefix);
     }
     value.cloned().flatten()
 }
 
-fn pipeline(cx: &Context<'_>, at: Span, name: &str) -> Option<Node> {
+fn pipeline(cx: &Context<'_>, name: &str, place: Placer<'_>) -> Option<Node> {
     let inside = name.strip_prefix("pipeline.").unwrap_or(name);
     if let Some(parameter) = inside.strip_prefix("parameters.") {
         let nothing = Values::new();
@@ -283,18 +286,19 @@ fn pipeline(cx: &Context<'_>, at: Span, name: &str) -> Option<Node> {
         let value = parameters.get(parameter);
         if value.is_none() {
             let names = parameters.keys().map(|name| &**name);
-            report_undefined(cx, at, parameter, names, "pipeline.parameters");
+            report_undefined(cx, place(), parameter, names, "pipeline.parameters");
         }
         return value.cloned().flatten();
     }
     match cx.options.values.get(inside) {
-        Some(PipelineValue::Text(text)) => Some(Node::scalar(at, text, true)),
-        Some(PipelineValue::Literal(text)) => Some(Node::scalar(at, text, false)),
+        // The place of a value is where it is used, which its user knows.
+        Some(PipelineValue::Text(text)) => Some(Node::scalar(Span::default(), text, true)),
+        Some(PipelineValue::Literal(text)) => Some(Node::scalar(Span::default(), text, false)),
         None => {
             let message = format!("there is no pipeline value `{name}`");
             let all = |all| format!("the values are {all}");
             let help = cx.hint(inside, PipelineValues::names(), all);
-            cx.report(error(code::UNKNOWN_REFERENCE, at, message).maybe_help(help));
+            cx.report(error(code::UNKNOWN_REFERENCE, place(), message).maybe_help(help));
             None
         }
     }
@@ -308,23 +312,22 @@ fn report_undefined<'n>(
     declared: impl Iterator<Item = &'n str> + Clone,
     prefix: &str,
 ) {
-    let what = match prefix {
-        "parameters" => "parameter",
-        "matrix" => "parameter of the matrix",
-        _ => "pipeline parameter",
-    };
     let empty = declared.clone().next().is_none();
     let help = cx.hint(name, declared, |all| match prefix {
+        "matrix" => format!("it has {all}"),
         _ if !empty => format!("declared here: {all}"),
         "parameters" => {
             "declare it under `parameters`, or write `<< pipeline.parameters.… >>` for \
                          one of the pipeline"
                 .to_owned()
         }
-        "matrix" => "add it under `parameters` of the `matrix`".to_owned(),
         _ => "declare it under `parameters` at the top level".to_owned(),
     });
-    let message = format!("{what} `{name}` is not declared");
+    let message = match prefix {
+        "matrix" => format!("the matrix has no parameter `{name}`"),
+        "parameters" => format!("parameter `{name}` is not declared"),
+        _ => format!("pipeline parameter `{name}` is not declared"),
+    };
     cx.report(error(code::UNDEFINED_PARAMETER, span, message).maybe_help(help));
 }
 

@@ -1,5 +1,7 @@
 //! A workflow: its condition, its schedules and its jobs.
 
+use std::collections::HashSet;
+
 use outrider_model::plan::JobPlan;
 
 use super::group::last_job;
@@ -55,8 +57,11 @@ impl Expander<'_> {
             }
             spans.resize(jobs.len(), span);
         }
-        let names = jobs.iter().map(|job: &ExpandedJob| job.plan.name.as_str());
-        self.check_unique(names.zip(spans));
+        // Two uses of one group have been reported as such.
+        if self.reader.cx.errors() == 0 {
+            let names = jobs.iter().map(|job: &ExpandedJob| job.plan.name.as_str());
+            self.check_unique(names.zip(spans));
+        }
         jobs
     }
 
@@ -65,7 +70,7 @@ impl Expander<'_> {
         let groups = items
             .iter()
             .filter(|item| self.groups.contains_key(&item.invocation.job));
-        let groups: std::collections::HashSet<_> = groups.map(|item| item.name.clone()).collect();
+        let groups: HashSet<_> = groups.map(|item| item.name.clone()).collect();
         for requirement in items.iter_mut().flat_map(|item| &mut item.requires) {
             if groups.contains(&requirement.job) {
                 requirement.job = last_job(&requirement.job);

@@ -62,7 +62,7 @@ impl Reader<'_> {
                     _ if self.unknown(node) => None,
                     None => Some(Pattern::name(text)),
                     Some(inside) => {
-                        let regex = self.cx.regex(inside, node.span)?;
+                        let regex = self.cx.regex(inside, || node.span)?;
                         Some(Pattern::regex(text, regex))
                     }
                 }

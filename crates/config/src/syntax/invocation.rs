@@ -79,17 +79,18 @@ impl Reader<'_> {
         arguments
     }
 
-    /// `type` in a workflow: of a job that needs no definition.
+    /// `type` in a workflow: of a job that needs no definition. A wrong one is reported, and taken
+    /// for such a type.
     fn workflow_type(self, node: &Node) -> Option<JobKind> {
-        match self.job_type(node)? {
-            JobType::WithoutSteps(WithoutSteps::Approval) => Some(JobKind::Approval),
-            JobType::WithoutSteps(WithoutSteps::NoOp) => Some(JobKind::NoOp),
-            JobType::Build => None,
-            JobType::WithoutSteps(_) => {
+        match self.job_type(node) {
+            Some(JobType::Build) => None,
+            Some(JobType::WithoutSteps(WithoutSteps::Approval)) => Some(JobKind::Approval),
+            Some(JobType::WithoutSteps(WithoutSteps::NoOp)) | None => Some(JobKind::NoOp),
+            Some(JobType::WithoutSteps(_)) => {
                 let message = "a job of this type is defined under `jobs`";
                 let help = "write the `type` there, and remove it here";
                 self.report(error(code::BAD_VALUE, node.span, message).help(help));
-                None
+                Some(JobKind::NoOp)
             }
         }
     }

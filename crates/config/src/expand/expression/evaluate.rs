@@ -19,8 +19,8 @@ pub(super) enum Failure {
     },
 }
 
-/// What tries a regular expression on a text, at an operator.
-pub(super) type Matcher<'a> = dyn Fn(&Regex, &str, Range<usize>) -> Option<bool> + 'a;
+/// What tries a regular expression on a text.
+pub(super) type Matcher<'a> = dyn Fn(&Regex, &str) -> Option<bool> + 'a;
 
 pub(super) fn evaluate(tree: &Tree, matcher: &Matcher<'_>) -> Result<Value, Failure> {
     match tree {
@@ -60,7 +60,7 @@ fn compare(left: &Value, it: &Comparison, matcher: &Matcher<'_>) -> Result<bool,
         With::Regex(regex) => {
             let regex = regex.as_ref().ok_or(Failure::Reported)?;
             let text = text(left, "matches", &it.range)?;
-            return matcher(regex, text, it.range.clone()).ok_or(Failure::Reported);
+            return matcher(regex, text).ok_or(Failure::Reported);
         }
     };
     let order = |sign| {

@@ -42,42 +42,31 @@ impl Fault {
     }
 }
 
+/// Finds the place of a name in the source. That takes time, so it is done only if something is to
+/// be said about it.
+pub(super) type Placer<'a> = &'a dyn Fn() -> Span;
+
 /// What an expression gives. `span` is the place of a text that holds the expression, `lookup` says
 /// what a name stands for and reports those that stand for nothing.
 pub(super) fn value(
     cx: &Context<'_>,
     text: &str,
     span: Span,
-    lookup: impl Fn(&str, Span) -> Option<Value>,
+    lookup: impl Fn(&str, Placer<'_>) -> Option<Value>,
 ) -> Option<Value> {
     if !cx.spend(8 * text.len(), span) {
         return None;
     }
     let place = Place { cx, text, span };
-    let names = Names { place, lookup };
-    let levels = cx.options.limits.condition_depth;
-    let tree = lexer::tokens(text).and_then(|tokens| {
-        let parser = Parser {
-            tokens: &tokens,
-            at: 0,
-            end: text.len(),
-            levels,
-            resolve: &names,
-        };
-        { parser }.whole()
-    });
-    let tree = match tree {
+    let tree = match tree(place, lookup) {
         Ok(tree) => tree,
-        Err(Fault {
-            range,
-            message,
-            help,
-        }) => {
-            cx.report(error(code::BAD_EXPRESSION, place.of(range), message).help(help));
+        Err(fault) => {
+            let at = place.of(fault.range);
+            cx.report(error(code::BAD_EXPRESSION, at, fault.message).help(fault.help));
             return None;
         }
     };
-    let matcher = |regex: &Regex, text: &str, range| cx.matches(regex, text, place.of(range));
+    let matcher = |regex: &Regex, text: &str| cx.matches(regex, text, span);
     match evaluate(&tree, &matcher) {
         Ok(value) => Some(value),
         Err(Failure::Reported) => None,
@@ -89,6 +78,21 @@ pub(super) fn value(
             None
         }
     }
+}
+
+fn tree(
+    place: Place<'_>,
+    lookup: impl Fn(&str, Placer<'_>) -> Option<Value>,
+) -> Result<parser::Tree, Fault> {
+    let tokens = lexer::tokens(place.text)?;
+    let mut parser = Parser {
+        tokens: &tokens,
+        at: 0,
+        end: place.text.len(),
+        levels: place.cx.options.limits.condition_depth,
+        resolve: &Names { place, lookup },
+    };
+    parser.whole()
 }
 
 /// Whether an expression speaks of what only a definition or a matrix knows.
@@ -136,12 +140,12 @@ struct Names<'a, F> {
     lookup: F,
 }
 
-impl<F: Fn(&str, Span) -> Option<Value>> Resolve for Names<'_, F> {
+impl<F: Fn(&str, Placer<'_>) -> Option<Value>> Resolve for Names<'_, F> {
     fn name(&self, name: &str, at: Range<usize>) -> Option<Value> {
-        (self.lookup)(name, self.place.of(at))
+        (self.lookup)(name, &|| self.place.of(at.clone()))
     }
 
     fn regex(&self, text: &str, at: Range<usize>) -> Option<Regex> {
-        self.place.cx.regex(text, self.place.of(at))
+        self.place.cx.regex(text, || self.place.of(at.clone()))
     }
 }
