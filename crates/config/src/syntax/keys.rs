@@ -110,7 +110,7 @@ place! { JOB = "a job";
     "description": Text, Inert, "what this is";
 }
 
-place! { EXECUTOR_REFERENCE = "`executor`";
+place! { EXECUTOR_REFERENCE = "a use of an executor";
     "name": Text, Works, "which one; other keys are its parameters";
 }
 
