@@ -24,6 +24,7 @@ pub struct ProcessArgs {
 /// Prints it.
 pub async fn run(args: &ProcessArgs) -> Result<ExitCode, Failure> {
     let config = args.config.load().await?.expand()?;
-    say!("{}", outrider_config::process(&config.expanded).trim_end());
+    let text = outrider_config::process(&config.expanded);
+    say!("{}", text.strip_suffix('\n').unwrap_or(&text));
     Ok(ExitCode::SUCCESS)
 }

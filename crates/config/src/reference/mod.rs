@@ -7,12 +7,13 @@ mod words;
 pub use schema::schema;
 pub use tables::{Table, tables};
 
-use crate::syntax::keys::{LOGIC, STEPS, TOP};
+use crate::syntax::keys::{GROUP_USE, LOGIC, STEPS, TOP};
 use crate::syntax::place::{Place, Shape};
 
-/// All places, from the top of a config downwards.
+/// All places, from the top of a config downwards. A use of a job group stands where a job stands;
+/// only its name tells them apart.
 fn places() -> Vec<&'static Place> {
-    let mut found = vec![&TOP];
+    let mut found = vec![&TOP, &GROUP_USE];
     let mut next = 0;
     while let Some(place) = found.get(next).copied() {
         for key in place.keys {
@@ -47,6 +48,7 @@ fn reach(shape: &'static Shape, found: &mut Vec<&'static Place>) {
 
 #[cfg(test)]
 mod tests {
+    use super::words::slug;
     use super::*;
 
     #[test]
@@ -56,6 +58,8 @@ mod tests {
             assert!(names.contains(&name), "{name} is not reached");
         }
         for place in places() {
+            let same = places().into_iter().filter(|one| slug(one) == slug(place));
+            assert_eq!(same.count(), 1, "two places are called {}", slug(place));
             for key in place.keys {
                 let same = place.keys.iter().filter(|one| one.name == key.name);
                 assert_eq!(same.count(), 1, "{} of {}", key.name, place.name);

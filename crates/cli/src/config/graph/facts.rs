@@ -25,21 +25,31 @@ fn filters(filters: &Filters) -> Vec<String> {
     match filters {
         Filters::Expression { text, .. } => vec![format!("if {}", text.trim())],
         Filters::Rules { branches, tags } => {
-            let branches = branches.iter().flat_map(|it| rule(it, "branches"));
-            let tags = tags.iter().flat_map(|it| rule(it, "tags"));
-            branches.chain(tags).collect()
+            let no_branch = branches.as_ref().is_some_and(fits_nothing);
+            let branches = branches.as_ref().filter(|_| !no_branch || tags.is_none());
+            // Of tags none runs unless it is said, of branches all.
+            let only = if no_branch { "only" } else { "also" };
+            let branches = branches.and_then(|it| rule(it, "only", "branches"));
+            let tags = tags.as_ref().and_then(|it| rule(it, only, "tags"));
+            branches.into_iter().chain(tags).collect()
         }
     }
 }
 
-fn rule(rule: &Rule, of: &str) -> Option<String> {
+/// Whether a rule ignores everything.
+fn fits_nothing(rule: &Rule) -> bool {
+    let all = |patterns: &Vec<Pattern>| patterns.iter().any(|it| it.as_str() == "/.*/");
+    rule.only.is_none() && rule.ignore.as_ref().is_some_and(all)
+}
+
+fn rule(rule: &Rule, only: &str, of: &str) -> Option<String> {
     let names = |patterns: &[Pattern]| {
         let names: Vec<_> = patterns.iter().map(Pattern::as_str).collect();
         names.join(" ")
     };
     match (&rule.only, &rule.ignore) {
-        (Some(only), _) => Some(format!("only {of} {}", names(only))),
-        (None, Some(ignore)) => Some(format!("not {of} {}", names(ignore))),
+        (Some(patterns), _) => Some(format!("{only} {of} {}", names(patterns))),
+        (None, Some(ignore)) => Some(format!("no {of} {}", names(ignore))),
         (None, None) => None,
     }
 }

@@ -72,7 +72,7 @@ impl<'a> Tree<'a> {
                 ("├─ ", "│  ")
             };
             let job = &self.workflow.jobs[at];
-            let notes = [self.requirements(at), facts(job)].concat();
+            let notes = [facts(job), self.requirements(at)].concat();
             text += &line(
                 look,
                 &format!("{prefix}{branch}"),
