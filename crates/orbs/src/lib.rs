@@ -20,11 +20,9 @@ mod version;
 
 pub use hash::{ContentHash, InvalidHash};
 pub use http::Network;
-pub use lock::{Lock, LockError, Locked};
 pub use resolver::{Resolution, ResolveError, Resolver};
 pub use settings::{InvalidSettings, Limits, Settings};
 pub use source::{
-    Cache, DEFAULT_REGISTRY, Directory, Found, Kind, Miss, Registry, Source, UrlOrbs, UrlPrefix,
-    Wanted,
+    Cache, DEFAULT_REGISTRY, Directory, Found, Kind, Miss, Source, UrlPrefix, Wanted,
 };
 pub use unresolved::{Problem, Tried, Unresolved};

@@ -89,7 +89,10 @@ impl Unresolved {
             (Problem::Unusable, OrbReference::Registry { .. }) => {
                 "mend it, or take it away so that the next source is asked".to_owned()
             }
-            (_, OrbReference::Url(url)) => format!(
+            (Problem::Unusable, OrbReference::Url(_)) => {
+                "mend what lies there, or name another URL in the config".to_owned()
+            }
+            (Problem::NotFound, OrbReference::Url(url)) => format!(
                 "allow it with --orb-url-prefix {}, and connect once: then the lock file and the \
                  cache hold it",
                 folder_of(url)
@@ -185,7 +188,7 @@ mod tests {
             ("https://a.test/orbs/x.yml?v=1", "https://a.test/orbs/"),
             ("https://a.test", "https://a.test"),
         ] {
-            let advice = unresolved(url, Problem::Unusable).advice();
+            let advice = unresolved(url, Problem::NotFound).advice();
             assert!(
                 advice.contains(&format!("--orb-url-prefix {prefix},")),
                 "{advice}"

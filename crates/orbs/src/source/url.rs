@@ -89,13 +89,15 @@ impl UrlOrbs {
     }
 
     fn check(&self, text: &str) -> Result<Url, Miss> {
-        let refuse = |problem| Miss::Unusable(format!("is not asked: {problem}"));
-        let url = address(text).map_err(refuse)?;
+        let url =
+            address(text).map_err(|problem| Miss::Unusable(format!("is not asked: {problem}")))?;
         if self.allowed.iter().any(|prefix| prefix.allows(&url)) {
             return Ok(url);
         }
-        let problem = format!("no prefix allows {}", http::printable(text));
-        Err(refuse(problem))
+        let text = http::printable(text);
+        Err(Miss::Absent(format!(
+            "is not asked: no prefix allows {text}"
+        )))
     }
 
     async fn fetch(&self, start: &str) -> Result<String, Miss> {
