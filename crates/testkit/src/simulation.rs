@@ -188,8 +188,13 @@ impl Simulation {
                 workflow.push_str(&format!("          requires: [step{}]\n", job - 1));
             }
         }
-        let config =
-            format!("version: 2.1\njobs:\n{jobs}workflows:\n  main:\n    jobs:\n{workflow}");
+        let reruns = match random.below(4) {
+            0 => "    max_auto_reruns: 2\n",
+            _ => "",
+        };
+        let config = format!(
+            "version: 2.1\njobs:\n{jobs}workflows:\n  main:\n{reruns}    jobs:\n{workflow}"
+        );
         (config, serial)
     }
 
@@ -338,7 +343,8 @@ impl Simulation {
         self.summary.pipelines = self.pipelines.len();
     }
 
-    /// P1 and P6: attempts follow each other, and one that had started is never tried again.
+    /// P1 and P6: attempts follow each other, and one that had started is never tried again, unless
+    /// it failed and its workflow says so.
     fn check_attempts(&self, task: &TaskDetail) {
         for pair in task.attempts.windows(2) {
             let ended = pair[0].ended_at;
@@ -348,7 +354,7 @@ impl Simulation {
                 self.seed
             );
             assert!(
-                pair[0].started_at.is_none(),
+                pair[0].started_at.is_none() || pair[0].outcome == Some(Outcome::Failed),
                 "seed {}: started twice: {task:#?}",
                 self.seed
             );
