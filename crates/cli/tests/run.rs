@@ -405,3 +405,124 @@ fn the_project_compiles_its_own_pipeline() {
     let ran = run(&home, &[root, "--job", "nobody"]);
     ran.failed(65, &["no workflow has a job `nobody`", "`lint`", "`test`"]);
 }
+
+/// Two workflows, of which one waits for somebody.
+const APPROVAL: &str = "version: 2.1
+jobs:
+  build: {machine: true, steps: [run: 'true']}
+  deploy: {machine: true, steps: [run: echo deployed]}
+workflows:
+  main:
+    jobs:
+      - build
+      - hold: {type: approval, requires: [build]}
+      - deploy: {requires: [hold]}
+  other:
+    jobs: [build]
+";
+
+#[test]
+fn without_a_terminal_a_job_on_hold_needs_a_flag() {
+    let home = Home::new();
+    home.project(APPROVAL);
+    let ran = run(&home, &[]);
+    assert!(ran.out.contains("? main/hold    on hold"), "{}", ran.out);
+    assert!(ran.out.contains("✓ other/build  passed"), "{}", ran.out);
+    ran.failed(78, &["nobody is there to approve hold", "--approve hold"]);
+    assert!(home.leftovers().is_empty());
+    for name in ["hold", "main/hold", "all"] {
+        let ran = run(&home, &["--approve", name, "-v"]).good();
+        assert!(ran.out.contains("\ndeployed\n"), "{}", ran.out);
+        for workflow in ["✓ workflow main passed", "✓ workflow other passed"] {
+            assert!(ran.out.contains(workflow), "{}", ran.out);
+        }
+    }
+}
+
+#[test]
+fn on_a_terminal_the_user_is_asked() {
+    if Command::new("script").arg("--version").output().is_err() {
+        return;
+    }
+    for (answer, code, last) in [
+        ("y", 0, "✓ workflow main passed"),
+        ("n", 130, "✗ workflow main canceled"),
+    ] {
+        let home = Home::new();
+        home.project(APPROVAL);
+        let outrider = env!("CARGO_BIN_EXE_outrider");
+        let mut script = Command::new("script");
+        script
+            .args([
+                "-qec",
+                &format!("stty cols 80; {outrider} run"),
+                "/dev/null",
+            ])
+            .env_clear()
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .env("TERM", "xterm-256color")
+            .env("HOME", home.path("home"))
+            .env("TMPDIR", home.path("tmp"))
+            .current_dir(home.path("project"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = script.spawn().unwrap();
+        // Whether the question is there yet does not matter: a terminal keeps what is typed.
+        let mut input = child.stdin.take().unwrap();
+        std::io::Write::write_all(&mut input, format!("{answer}\n").as_bytes()).unwrap();
+        let ran = Ran::from(child.wait_with_output().unwrap());
+        drop(input);
+        assert_eq!(ran.code, Some(code), "{ran:?}");
+        assert!(ran.out.contains("Approve `hold`? [y/N]"), "{:?}", ran.out);
+        assert!(ran.out.contains(last), "{:?}", ran.out);
+    }
+}
+
+#[test]
+fn a_setup_config_goes_on_with_another() {
+    let home = Home::new();
+    let outrider = env!("CARGO_BIN_EXE_outrider");
+    let steps = format!(
+        "      - checkout\n      - run: {outrider} pipeline continue more.yml -p deploy=true\n"
+    );
+    home.project(config(&steps).replace("parameters:", "setup: true\nparameters:"));
+    let more = "version: 2.1\nparameters:\n  deploy: {type: boolean, default: false}\njobs:\n  \
+                test:\n    machine: true\n    steps:\n      - run: \
+                echo \"deploy << pipeline.parameters.deploy >>, key ${CIRCLE_CONTINUATION_KEY-none}\"\n\
+                workflows: {second: {jobs: [test]}}\n";
+    home.write("project/more.yml", more);
+    let ran = run(&home, &["-v"]).good();
+    assert!(ran.out.contains("\nAccepted.\n"), "{}", ran.out);
+    assert!(ran.out.contains("\ndeploy true, key none\n"), "{}", ran.out);
+    assert!(ran.out.contains("✓ second/test  passed"), "{}", ran.out);
+    assert!(ran.out.contains("✓ workflow second passed"), "{}", ran.out);
+
+    home.write("project/more.yml", "version: 2.1\njobs: {}\n");
+    let ran = run(&home, &[]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(
+        ran.out.contains("the config does not compile"),
+        "{}",
+        ran.out
+    );
+}
+
+#[test]
+fn a_failed_job_is_run_again_where_its_workflow_says_so() {
+    let home = Home::new();
+    let tries = home.path("tries");
+    let command = format!("echo x >> {0}; [ $(wc -l < {0}) -eq 2 ]", tries.display());
+    let workflows = "workflows: {main: {max_auto_reruns: 2, jobs: [build]}}\n";
+    home.project(config(&format!("      - run: '{command}'\n")) + workflows);
+    run(&home, &[]).good();
+    assert_eq!(std::fs::read_to_string(tries).unwrap(), "x\nx\n");
+}
+
+#[test]
+fn outside_of_a_setup_job_nothing_is_continued() {
+    let home = Home::new();
+    home.project(config("      - run: 'true'\n"));
+    let ran = home.run(&["pipeline", "continue", ".circleci/config.yml"]);
+    ran.failed(77, &["no continuation key", "setup: true"]);
+}

@@ -330,3 +330,41 @@ fn what_a_host_offers_and_what_a_shell_completes() {
         );
     }
 }
+
+#[test]
+fn a_job_on_hold_is_approved_by_a_command() {
+    let home = Home::new();
+    home.project(
+        "version: 2.1
+workflows:
+  main:
+    jobs:
+      - hold: {type: approval}
+      - other: {type: approval, requires: [hold]}
+",
+    );
+    let served = Served::start(&home, &[]);
+    let pipeline = served.run(&["pipeline", "trigger"]).good();
+    let pipeline = pipeline.first_line();
+    let shown = show(&served, pipeline);
+    assert_eq!(shown["pipeline"]["status"], "on_hold");
+    let [hold, other] = ["hold", "other"].map(|name| id(job(&shown, name)).to_owned());
+    let explained = served.run(&["explain", &task(&served, &hold)]).good();
+    assert!(
+        explained.out.contains("waits for approval"),
+        "{explained:?}"
+    );
+    let command = format!("outrider job approve {hold}");
+    assert!(explained.out.contains(&command), "{explained:?}");
+
+    let early = served.run(&["job", "approve", &other]);
+    early.failed(1, &["cannot be approved yet", "hold (on_hold)"]);
+    let approved = served.run(&["job", "approve", &hold]).good();
+    assert_eq!(approved.first_line(), "hold is approved by admin");
+    served.run(&["job", "approve", &hold]).good();
+    served.run(&["job", "cancel", &other]).good();
+    let late = served.run(&["job", "approve", &other]);
+    late.failed(1, &["has ended (canceled)"]);
+    let shown = served.run(&["job", "show", &hold]).good();
+    assert!(shown.out.contains("type approval"), "{shown:?}");
+}

@@ -9,7 +9,8 @@
 //! ```
 //!
 //! A task that no runner is needed for goes other ways: from `Blocked` to its end (conclude), or
-//! by way of `OnHold` (hold, then approve or cancel).
+//! by way of `OnHold` (hold, then approve or cancel). One that failed and is to be tried again
+//! goes back from `Running` to `Queued` (rerun), as one may that is lost.
 //!
 //! [`TaskState::apply`] is the only way from one state to another. It is total: every pair of
 //! state and event has an answer, and an illegal one is an error, never a silent no-op. Events
@@ -96,6 +97,8 @@ pub enum TaskEvent {
         /// How it ended.
         outcome: Outcome,
     },
+    /// The runner reports a failure, and the task is tried again.
+    Rerun(AttemptId),
     /// Somebody wants it to end.
     Cancel,
     /// Its lease ran out.
@@ -146,6 +149,7 @@ impl TaskState {
             (S::OnHold, E::Approve) => Ok(S::ended(Outcome::Passed)),
             (S::Queued, E::Claim(lease)) => Ok(S::Claimed(lease)),
             (S::Claimed(_), E::Release(_)) => Ok(S::Queued),
+            (S::Claimed(_) | S::Running(_), E::Rerun(_)) => Ok(S::Queued),
 
             (S::Claimed(lease), E::Start { until, .. }) => Ok(S::Running(lease.extended(until))),
             (S::Running(_) | S::Stopping(_), E::Start { .. }) => Ok(self),
@@ -257,6 +261,7 @@ impl TaskEvent {
     const fn attempt(&self) -> Option<AttemptId> {
         match self {
             Self::Release(attempt)
+            | Self::Rerun(attempt)
             | Self::Start { attempt, .. }
             | Self::Renew { attempt, .. }
             | Self::Finish { attempt, .. } => Some(*attempt),
@@ -282,6 +287,7 @@ impl TaskEvent {
             Self::Start { .. } => "start",
             Self::Renew { .. } => "renew",
             Self::Finish { .. } => "finish",
+            Self::Rerun(_) => "rerun",
             Self::Cancel => "cancel",
             Self::Expire { .. } => "expire",
         }

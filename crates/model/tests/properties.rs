@@ -40,6 +40,7 @@ fn events() -> impl Strategy<Value = TaskEvent> {
             until,
         })),
         who().prop_map(TaskEvent::Release),
+        who().prop_map(TaskEvent::Rerun),
         (who(), until()).prop_map(|(attempt, until)| TaskEvent::Start { attempt, until }),
         (who(), until()).prop_map(|(attempt, until)| TaskEvent::Renew { attempt, until }),
         (who(), outcomes()).prop_map(|(attempt, outcome)| TaskEvent::Finish { attempt, outcome }),
@@ -57,6 +58,7 @@ fn lives() -> impl Strategy<Value = Vec<(TaskEvent, i64)>> {
 fn needs(event: TaskEvent) -> Option<AttemptId> {
     match event {
         TaskEvent::Release(attempt)
+        | TaskEvent::Rerun(attempt)
         | TaskEvent::Start { attempt, .. }
         | TaskEvent::Renew { attempt, .. }
         | TaskEvent::Finish { attempt, .. } => Some(attempt),

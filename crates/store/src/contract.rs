@@ -13,6 +13,7 @@ mod queueing;
 mod random;
 mod reporting;
 mod requirements;
+mod reruns;
 mod turns;
 mod waiting;
 mod world;
@@ -143,6 +144,12 @@ cases! { $
         a_wait_for_a_turn_ends_after_a_time,
         a_lock_is_kept_until_it_is_given_back,
         a_lock_goes_back_when_its_workflow_ends,
+    }
+    reruns {
+        a_failed_task_is_tried_again_as_often_as_its_workflow_says,
+        what_passes_when_tried_again_has_passed,
+        the_end_before_a_rerun_can_be_told_twice,
+        only_failures_are_tried_again,
     }
     continuing {
         a_setup_job_continues_its_pipeline_once,

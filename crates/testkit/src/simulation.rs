@@ -1,9 +1,10 @@
 //! Seeded simulations: random pipelines, random faults, and what must hold all the same.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use outrider_model::{Outcome, PipelineId, Status, TaskId};
+use outrider_service::Clock;
 use outrider_store::{AttemptDetail, CancelTarget, EventSeq, EventSubject, Store, TaskDetail};
 
 use crate::network::Faults;
@@ -28,6 +29,8 @@ pub struct Summary {
     pub runner_kills: usize,
     /// Pipelines that were canceled.
     pub cancels: usize,
+    /// Jobs that were approved.
+    pub approvals: usize,
 }
 
 /// Simulated time after which everything must have ended.
@@ -54,6 +57,8 @@ struct Simulation {
     seed: u64,
     world: World,
     pipelines: Vec<PipelineId>,
+    /// The jobs of the serial group.
+    serial: HashSet<(PipelineId, String)>,
     /// The outcome of each task that was seen to have one.
     ended: HashMap<TaskId, Outcome>,
     server_up: bool,
@@ -80,6 +85,7 @@ impl Simulation {
             seed,
             world,
             pipelines: Vec::new(),
+            serial: HashSet::new(),
             ended: HashMap::new(),
             server_up: true,
             summary: Summary::default(),
@@ -102,7 +108,7 @@ impl Simulation {
     /// One thing happens that nobody wished for, or that somebody did.
     async fn disturb(&mut self) {
         let runner = self.world.random.below(self.world.runner_count() as u64) as usize;
-        match self.world.random.below(10) {
+        match self.world.random.below(11) {
             0 | 1 => self.add_pipeline().await,
             2 if self.server_up => {
                 self.world.kill_server().await;
@@ -118,6 +124,7 @@ impl Simulation {
             5 => self.world.runner(runner).link.set_cut(true),
             6 => self.world.runner(runner).link.set_cut(false),
             7 => self.cancel_one().await,
+            10 => self.approve_all().await,
             8 => self
                 .world
                 .clock
@@ -138,18 +145,22 @@ impl Simulation {
         if !self.server_up {
             return;
         }
-        let config = self.config();
+        let (config, serial) = self.config();
         let id = self.world.submit(&config).await;
-        self.pipelines
-            .push(id.unwrap_or_else(|error| panic!("seed {}: {error}\n{config}", self.seed)));
+        let id = id.unwrap_or_else(|error| panic!("seed {}: {error}\n{config}", self.seed));
+        self.pipelines.push(id);
+        self.serial
+            .extend(serial.into_iter().map(|name| (id, name)));
     }
 
-    /// One to three jobs, of which each may require the one before.
-    fn config(&self) -> String {
+    /// One to three jobs, of which each may require the one before, and may run nothing, wait for a
+    /// person or take turns with others. Gives the names of the latter too.
+    fn config(&self) -> (String, Vec<String>) {
         let random = &self.world.random;
         let count = 1 + random.below(3);
         let mut jobs = String::new();
         let mut workflow = String::new();
+        let mut serial = Vec::new();
         for job in 0..count {
             let parallelism = 1 + random.below(3);
             jobs.push_str(&format!(
@@ -159,13 +170,32 @@ impl Simulation {
                 let step = STEPS[random.below(STEPS.len() as u64) as usize];
                 jobs.push_str(&format!("      - run: {}\n", serde_json::Value::from(step)));
             }
-            workflow.push_str(&format!("      - job{job}"));
+            let kind = match random.below(10) {
+                0 => "          type: approval\n",
+                1 => "          type: no-op\n",
+                2 | 3 => {
+                    serial.push(format!("step{job}"));
+                    "          serial-group: deploy\n"
+                }
+                _ => "",
+            };
+            // What has a type of its own is no job of `jobs`.
+            let name = if kind.contains("type") { "gate" } else { "job" };
+            workflow.push_str(&format!(
+                "      - {name}{job}:\n          name: step{job}\n{kind}"
+            ));
             if job > 0 && random.percent(60) {
-                workflow.push_str(&format!(":\n          requires: [job{}]", job - 1));
+                workflow.push_str(&format!("          requires: [step{}]\n", job - 1));
             }
-            workflow.push('\n');
         }
-        format!("version: 2.1\njobs:\n{jobs}workflows:\n  main:\n    jobs:\n{workflow}")
+        let reruns = match random.below(4) {
+            0 => "    max_auto_reruns: 2\n",
+            _ => "",
+        };
+        let config = format!(
+            "version: 2.1\njobs:\n{jobs}workflows:\n  main:\n{reruns}    jobs:\n{workflow}"
+        );
+        (config, serial)
     }
 
     async fn cancel_one(&mut self) {
@@ -180,6 +210,24 @@ impl Simulation {
             .await;
         canceled.unwrap_or_else(|error| panic!("seed {}: {error}", self.seed));
         self.summary.cancels += 1;
+    }
+
+    /// Somebody approves all that is on hold.
+    async fn approve_all(&mut self) {
+        if !self.server_up {
+            return;
+        }
+        for task in self.tasks().await {
+            if task.summary.status == Status::OnHold {
+                let approved = self
+                    .world
+                    .core()
+                    .approve(task.summary.job, "somebody")
+                    .await;
+                approved.unwrap_or_else(|error| panic!("seed {}: {error}", self.seed));
+                self.summary.approvals += 1;
+            }
+        }
     }
 
     fn server_back(&mut self) {
@@ -207,6 +255,7 @@ impl Simulation {
                     panic!("seed {}: a pipeline never ended: {detail:#?}", self.seed);
                 }
                 tokio::time::sleep(Duration::from_secs(1)).await;
+                self.approve_all().await;
                 self.check_finality().await;
             }
         }
@@ -219,11 +268,12 @@ impl Simulation {
         }
     }
 
-    /// P2: what has ended stays as it ended.
+    /// P2: what has ended stays as it ended. Only one job has its turn in a group.
     async fn check_finality(&mut self) {
         if !self.server_up {
             return;
         }
+        self.check_turns().await;
         for task in self.tasks().await {
             let Some(outcome) = task.summary.status.outcome() else {
                 continue;
@@ -235,6 +285,29 @@ impl Simulation {
                 self.seed
             );
         }
+    }
+
+    /// At most one job of the serial group is queued or runs, and who waits for it can tell so.
+    async fn check_turns(&self) {
+        let (mut turns, store) = (HashSet::new(), self.world.store());
+        for task in self.tasks().await {
+            let status = task.summary.status;
+            if !self
+                .serial
+                .contains(&(task.pipeline, task.job_name.clone()))
+            {
+                continue;
+            }
+            if matches!(status, Status::Queued | Status::Running) {
+                turns.insert(task.summary.job);
+            }
+            if status == Status::Blocked {
+                let explained = store.explain(task.summary.id, self.world.clock.now()).await;
+                let wait = explained.expect("a task can be explained").wait;
+                assert!(wait.is_some(), "seed {}: {task:#?}", self.seed);
+            }
+        }
+        assert!(turns.len() <= 1, "seed {}: two turns: {turns:?}", self.seed);
     }
 
     async fn tasks(&self) -> Vec<TaskDetail> {
@@ -270,7 +343,8 @@ impl Simulation {
         self.summary.pipelines = self.pipelines.len();
     }
 
-    /// P1 and P6: attempts follow each other, and one that had started is never tried again.
+    /// P1 and P6: attempts follow each other, and one that had started is never tried again, unless
+    /// it failed and its workflow says so.
     fn check_attempts(&self, task: &TaskDetail) {
         for pair in task.attempts.windows(2) {
             let ended = pair[0].ended_at;
@@ -280,13 +354,14 @@ impl Simulation {
                 self.seed
             );
             assert!(
-                pair[0].started_at.is_none(),
+                pair[0].started_at.is_none() || pair[0].outcome == Some(Outcome::Failed),
                 "seed {}: started twice: {task:#?}",
                 self.seed
             );
         }
         let last = task.attempts.last();
-        if task.summary.status == Status::Finished(Outcome::Passed) {
+        // A job without a class passes without a runner.
+        if task.summary.status == Status::Finished(Outcome::Passed) && task.class.is_some() {
             let passed = last.is_some_and(|attempt| attempt.outcome == Some(Outcome::Passed));
             assert!(
                 passed,

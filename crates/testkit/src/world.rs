@@ -8,7 +8,9 @@ use outrider_api::pipelines::SubmitPipeline;
 use outrider_executor::fake::FakeExecutor;
 use outrider_model::{ClassName, PipelineId};
 use outrider_runner::{Runner, RunnerSettings};
-use outrider_server::{ApiError, Core, Parts, ServerSettings, Timings, expire_leases_once};
+use outrider_server::{
+    ApiError, Core, Parts, ServerSettings, Timings, end_long_waits_once, expire_leases_once,
+};
 use outrider_service::{Shutdown, Tasks};
 use outrider_store::sqlite::{SqliteOptions, SqliteStore};
 use outrider_store::{PipelineDetail, Store, StoreError};
@@ -86,9 +88,9 @@ impl World {
         let shutdown = self.server_shutdown.clone();
         self.duties.spawn(async move {
             loop {
-                let pause = expire_leases_once(&core)
-                    .await
-                    .unwrap_or(Duration::from_secs(1));
+                let failed = Duration::from_secs(1);
+                let pause = expire_leases_once(&core).await.unwrap_or(failed);
+                let pause = pause.min(end_long_waits_once(&core).await.unwrap_or(failed));
                 tokio::select! {
                     () = tokio::time::sleep(pause.max(Duration::from_millis(200))) => {}
                     () = shutdown.draining() => return,

@@ -47,6 +47,7 @@ fn no_promise_breaks_whatever_goes_wrong() {
         total.server_kills > 0 && total.runner_kills > 0 && total.cancels > 0,
         "{total:?}"
     );
+    assert!(total.approvals > 0, "{total:?}");
 }
 
 fn run_until(count: u64, next: &AtomicU64) -> Summary {
@@ -75,4 +76,5 @@ const fn add(total: &mut Summary, part: &Summary) {
     total.server_kills += part.server_kills;
     total.runner_kills += part.runner_kills;
     total.cancels += part.cancels;
+    total.approvals += part.approvals;
 }

@@ -8,8 +8,8 @@ use outrider_model::status::Tally;
 use outrider_model::{JobId, Outcome, PipelineId, Status};
 
 use super::world::{
-    CLAIMED, DURATIONS, RUNNING, World, accepts, build, chunk, empty, end, held, job, requires,
-    tasks,
+    CLAIMED, DURATIONS, RUNNING, World, accepts, build, chunk, empty, end, held, job, pipeline,
+    requires, tasks,
 };
 use crate::{CancelTarget, EventSeq, EventSubject, LONGEST_TURN_WAIT, RawClaimedTask};
 
@@ -93,7 +93,12 @@ async fn step(
     // Leases are kept after they ended, so that stale ones are used too.
     let any = (!known.is_empty()).then(|| known[dice.roll(known.len().max(1))].clone());
     match (dice.roll(11), any) {
-        (0, _) => pipelines.push(w.submit(plan(dice)).await),
+        (0, _) => {
+            let mut new = pipeline(plan(dice));
+            new.plan.workflows[0].max_auto_reruns = dice.roll(3) as u32;
+            let submitted = w.store.submit_pipeline(new, w.now()).await.unwrap();
+            pipelines.push(submitted.pipeline);
+        }
         (1 | 2, _) => known.extend(w.claim(1 + dice.roll(3) as u32).await),
         (3, Some(task)) => {
             w.report(Report {

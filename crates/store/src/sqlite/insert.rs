@@ -6,6 +6,7 @@ use outrider_model::plan::{JobKind, JobPlan, WorkflowPlan};
 use outrider_model::reason::Group;
 use outrider_model::status::Tally;
 use outrider_model::{JobId, PipelineId, Status};
+use rusqlite::params;
 
 use super::codec::pack_tallies;
 use super::fault::{Fault, Res};
@@ -42,10 +43,10 @@ impl Tx<'_> {
         let required = |other: &JobPlan| other.requires.iter().any(|entry| entry.job == job.name);
         let mut insert = self.db.prepare_cached(
             "INSERT INTO job (id, pipeline, workflow, number, name, type, class, parallelism, spec, \
-             retry, requires, waits, required, line, tally, queued_at) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+             retry, requires, waits, required, line, tally, queued_at, reruns) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
         )?;
-        insert.execute((
+        insert.execute(params![
             new.id.as_bytes(),
             new.pipeline.as_bytes(),
             new.ix,
@@ -62,7 +63,8 @@ impl Tx<'_> {
             line(job),
             pack_tallies(&[Tally::of((0..parallelism).map(|_| status))]),
             (status == Status::Queued).then_some(Millis(self.now)),
-        ))?;
+            new.workflow.max_auto_reruns,
+        ])?;
         self.insert_requirements(new.id, job, names)?;
         self.insert_tasks(new.id, parallelism, class, status)
     }

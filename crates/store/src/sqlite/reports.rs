@@ -86,6 +86,10 @@ impl Tx<'_> {
                 attempt: Some(by),
                 outcome,
             } if by == attempt => Ok((repeated(&prepared.report, &held, outcome), None)),
+            // It has failed, and is queued again.
+            TaskState::Queued if failed(&held) => {
+                Ok((repeated(&prepared.report, &held, Outcome::Failed), None))
+            }
             TaskState::Claimed(_) | TaskState::Running(_) | TaskState::Stopping(_) => {
                 let mut taken = Taken::new(prepared, held, attempt);
                 let answer = self.take_parts(&mut taken, lease)?;
@@ -165,16 +169,21 @@ impl Tx<'_> {
             return Ok(Some(refused));
         }
         let reason = self.reason_of(&taken.held, finished)?;
-        let event = TaskEvent::Finish {
-            attempt: taken.attempt,
-            outcome: finished.outcome,
-        };
-        if let Some(reason) = &reason {
-            self.note_reason(&mut taken.held, reason)?;
+        let event = if self.tries_again(&taken.held, finished)? {
+            taken.held.task.reruns += 1;
+            TaskEvent::Rerun(taken.attempt)
         } else {
-            // It passed although somebody wanted to stop it.
-            taken.held.task.reason = None;
-        }
+            if let Some(reason) = &reason {
+                self.note_reason(&mut taken.held, reason)?;
+            } else {
+                // It passed although somebody wanted to stop it.
+                taken.held.task.reason = None;
+            }
+            TaskEvent::Finish {
+                attempt: taken.attempt,
+                outcome: finished.outcome,
+            }
+        };
         self.apply(&mut taken.held, event)?;
         if let Some(row) = &mut taken.held.attempt {
             row.ended_at = Some(self.now);
@@ -183,6 +192,15 @@ impl Tx<'_> {
         }
         (taken.changed, taken.task_changed, taken.touched) = (true, true, true);
         Ok(None)
+    }
+
+    /// Whether a task that has failed is tried again: its workflow says how often. One that
+    /// somebody wants to end is not.
+    fn tries_again(&mut self, held: &Held, finished: &Finished) -> Res<bool> {
+        let failed = finished.outcome == Outcome::Failed;
+        let stopping = matches!(held.state()?, TaskState::Stopping(_));
+        let job = self.job(job_of(held.task.id))?;
+        Ok(failed && !stopping && held.task.reruns < job.reruns)
     }
 
     /// Why it ended: as reported, but who canceled it is known here.
@@ -288,6 +306,12 @@ impl<'a> Taken<'a> {
         }
         Ok(())
     }
+}
+
+/// Whether the newest attempt has failed by itself.
+fn failed(held: &Held) -> bool {
+    let outcome = held.attempt.as_ref().and_then(|row| row.outcome);
+    outcome == Some(Outcome::Failed)
 }
 
 /// The answer to a report on an attempt that has already ended by itself.

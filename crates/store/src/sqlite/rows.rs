@@ -63,6 +63,7 @@ pub struct TaskRow {
     pub state: u8,
     pub seq: Option<i64>,
     pub silent: u32,
+    pub reruns: u32,
     pub attempt: Option<AttemptId>,
     pub reason: Option<String>,
 }
@@ -114,7 +115,7 @@ pub fn status_of_state(state: u8) -> Res<Status> {
 
 const HELD: &str = "SELECT t.class, t.state, t.seq, t.silent, t.attempt, t.reason, \
      a.runner, a.runner_name, a.lease, a.lease_until, a.claimed_at, a.started_at, a.ended_at, \
-     a.outcome, a.reason, a.log_length, a.file_length, a.mark, a.steps, a.spans \
+     a.outcome, a.reason, a.log_length, a.file_length, a.mark, a.steps, a.spans, t.reruns \
      FROM task t LEFT JOIN attempt a ON a.id = t.attempt WHERE t.id = ?1";
 
 impl Held {
@@ -136,6 +137,7 @@ impl Held {
             state: row.get(1)?,
             seq: row.get(2)?,
             silent: row.get(3)?,
+            reruns: row.get(20)?,
             attempt,
             reason: row.get(5)?,
         };
@@ -201,8 +203,8 @@ impl TaskRow {
     /// Writes it back.
     pub fn save(&self, db: &Connection) -> Res<()> {
         let mut statement = db.prepare_cached(
-            "UPDATE task SET state = ?2, seq = ?3, silent = ?4, attempt = ?5, reason = ?6 \
-             WHERE id = ?1",
+            "UPDATE task SET state = ?2, seq = ?3, silent = ?4, attempt = ?5, reason = ?6, \
+             reruns = ?7 WHERE id = ?1",
         )?;
         statement.execute((
             self.id.as_bytes(),
@@ -211,6 +213,7 @@ impl TaskRow {
             self.silent,
             self.attempt.as_ref().map(AttemptId::as_bytes),
             self.reason.as_deref(),
+            self.reruns,
         ))?;
         Ok(())
     }
@@ -272,6 +275,8 @@ pub struct JobRow {
     /// In which line it waits for its turn; of an unlock job: which lock it gives back.
     pub line: Option<String>,
     pub retry: bool,
+    /// How often a task of it is tried again when it has failed.
+    pub reruns: u32,
     pub required: bool,
     pub waits: u32,
     pub tally: Tally,
@@ -287,7 +292,7 @@ impl JobRow {
     pub fn load(db: &Connection, id: JobId) -> Res<Self> {
         let mut statement = db.prepare_cached(
             "SELECT pipeline, workflow, retry, required, waits, tally, queued_at, started_at, \
-             finished_at, reason, type, line, approved_by FROM job WHERE id = ?1",
+             finished_at, reason, type, line, approved_by, reruns FROM job WHERE id = ?1",
         )?;
         let read = |row: &Row<'_>| {
             let parts = (
@@ -300,6 +305,7 @@ impl JobRow {
                 job_type: JobType::Build,
                 line: row.get(11)?,
                 retry: row.get(2)?,
+                reruns: row.get(13)?,
                 required: row.get(3)?,
                 waits: row.get(4)?,
                 tally: Tally::default(),

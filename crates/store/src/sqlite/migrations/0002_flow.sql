@@ -1,4 +1,5 @@
--- Jobs that no runner has to do with, lines for groups, and pipelines that are continued.
+-- Jobs that no runner has to do with, lines for groups, tasks that are tried again when they have
+-- failed, and pipelines that are continued.
 --
 -- A job that no runner has to do with has no class and no spec. Tallies count what is on hold.
 
@@ -13,6 +14,7 @@ CREATE TABLE new_job (
     parallelism INTEGER NOT NULL,
     spec        INTEGER REFERENCES body,  -- none: nothing of it runs
     retry       INTEGER NOT NULL, -- whether a task is tried again when its runner is lost
+    reruns      INTEGER NOT NULL, -- how often a task is tried again when it has failed
     requires    TEXT,             -- JSON list of names
     waits       INTEGER NOT NULL, -- how many requirements are not satisfied yet
     required    INTEGER NOT NULL, -- whether any job requires it
@@ -27,7 +29,7 @@ CREATE TABLE new_job (
 
 -- A tally that counts nothing on hold ends with one more zero.
 INSERT INTO new_job
-    SELECT id, pipeline, workflow, number, name, 0, class, parallelism, spec, retry, requires,
+    SELECT id, pipeline, workflow, number, name, 0, class, parallelism, spec, retry, 0, requires,
            waits, required, NULL, CAST(tally || x'00' AS BLOB), queued_at, started_at, finished_at,
            reason, NULL
     FROM job;
@@ -40,10 +42,11 @@ CREATE TABLE new_task (
     state   INTEGER NOT NULL,
     seq     INTEGER,                    -- its place in the queue; kept when it is queued again
     silent  INTEGER NOT NULL DEFAULT 0, -- how often a claim ran out before the first step
+    reruns  INTEGER NOT NULL DEFAULT 0, -- how often it was tried again after it had failed
     attempt BLOB,                       -- the newest
     reason  TEXT                        -- JSON: why it ended, or who wants it to end
 ) WITHOUT ROWID;
-INSERT INTO new_task SELECT * FROM task;
+INSERT INTO new_task SELECT id, class, state, seq, silent, 0, attempt, reason FROM task;
 DROP TABLE task;
 ALTER TABLE new_task RENAME TO task;
 CREATE INDEX queue ON task (class, seq) WHERE state = 1;
