@@ -67,7 +67,7 @@ pub struct PipelineValues {
     pub number: Option<u64>,
     /// `pipeline.project.slug`
     pub project_slug: Option<String>,
-    /// `pipeline.project.type`, for example `github`
+    /// `pipeline.project.type`: `github`, `gitlab` or `bitbucket`, if not given as `git_url` says
     pub project_type: Option<String>,
     /// `pipeline.project.git_url` and `pipeline.git.repo_url`
     pub git_url: Option<String>,
@@ -180,7 +180,7 @@ impl PipelineValues {
                 .unwrap_or_else(|| "00000000-0000-0000-0000-000000000000".into()),
             "number" => return Some(PipelineValue::Literal(self.number.unwrap_or(1).to_string())),
             "project.slug" => text(&self.project_slug),
-            "project.type" => text(&self.project_type),
+            "project.type" => self.project_type(),
             "project.git_url" | "git.repo_url" => text(&self.git_url),
             "git.branch" => text(&self.git_branch),
             "git.branch.is_default" => {
@@ -196,6 +196,15 @@ impl PipelineValues {
             _ if KNOWN_GROUPS.iter().any(|group| name.starts_with(group)) => String::new(),
             _ => return None,
         }))
+    }
+
+    /// Orbs take it as an `enum`, so it is never empty.
+    fn project_type(&self) -> String {
+        let url = self.git_url.as_deref().unwrap_or_default();
+        let hosts = ["gitlab", "bitbucket"];
+        let host = hosts.into_iter().find(|host| url.contains(host));
+        let guess = || host.unwrap_or("github").to_owned();
+        self.project_type.clone().unwrap_or_else(guess)
     }
 
     /// The names of all values, for suggestions.
