@@ -50,7 +50,13 @@ const STAGES: &[Stage] = &[
     },
     Stage {
         name: "generated",
-        run: || passed(snapshot::OPENAPI.check().and_then(|()| snapshot::DOCS.check())),
+        run: || {
+            passed(
+                snapshot::OPENAPI
+                    .check()
+                    .and_then(|()| snapshot::DOCS.check()),
+            )
+        },
     },
 ];
 

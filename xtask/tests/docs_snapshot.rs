@@ -36,8 +36,8 @@ fn the_tables_are_what_the_code_says() {
         std::fs::write(&path, said).expect("docs/config.md can be written");
         return;
     }
-    let lines = kept.lines().zip(said.lines()).enumerate();
-    let different = lines.filter(|(_, (kept, said))| kept != said).next();
+    let mut lines = kept.lines().zip(said.lines()).enumerate();
+    let different = lines.find(|(_, (kept, said))| kept != said);
     assert!(
         kept == said,
         "the tables in docs/config.md are not what the code says, first {different:?}.\n\
@@ -50,5 +50,9 @@ fn every_place_for_a_table_is_used() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/config.md");
     let document = std::fs::read_to_string(path).expect("docs/config.md can be read");
     let places = document.matches("<!-- keys of ").count();
-    assert_eq!(places, tables().len(), "a place is there twice, or for no table");
+    assert_eq!(
+        places,
+        tables().len(),
+        "a place is there twice, or for no table"
+    );
 }

@@ -32,7 +32,7 @@ pub(super) fn job(kind: &JobKind) -> Map {
     if let Some(days) = spec.cache_retention_days {
         map.add("retention", Map::of("caches", format!("{days}d")));
     }
-    let steps = spec.steps.iter().map(|it| step::step(it).into());
+    let steps = spec.steps.iter().map(step::step);
     map.add("steps", Yaml::List(steps.collect()));
     map
 }

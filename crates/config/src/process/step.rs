@@ -119,7 +119,7 @@ fn duration(duration: Duration) -> String {
     let millis = duration.as_millis();
     let exact = UNITS
         .iter()
-        .find(|(unit, _)| millis % unit == 0 && millis > 0);
+        .find(|(unit, _)| millis.is_multiple_of(*unit) && millis > 0);
     exact.map_or_else(
         || format!("{millis}ms"),
         |(unit, name)| format!("{}{name}", millis / unit),

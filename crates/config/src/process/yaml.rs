@@ -227,11 +227,10 @@ mod tests {
                 items.len() == list.len() && items.iter().zip(list).all(|(a, b)| same(a, b))
             }
             (Value::Mapping(mapping), Yaml::Map(map)) => {
-                let pairs = mapping.entries.iter().zip(&map.entries);
+                let mut pairs = mapping.entries.iter().zip(&map.entries);
                 mapping.entries.len() == map.entries.len()
                     && pairs
-                        .map(|((key, entry), it)| **key == it.key && same(&entry.value, &it.value))
-                        .all(|same| same)
+                        .all(|((key, entry), it)| **key == it.key && same(&entry.value, &it.value))
             }
             _ => false,
         }

@@ -67,12 +67,9 @@ fn value(shape: &'static Shape) -> Value {
         Shape::Any => json!({}),
         Shape::Text => json!({"type": ["string", "number", "boolean"]}),
         Shape::Scalar => json!({"type": ["string", "number", "boolean", "null"]}),
-        Shape::OneOf(all) => any_of(all.iter().map(value).collect()),
-        Shape::Condition => any_of(vec![
-            value(&Shape::Scalar),
-            json!({"$ref": reference(&LOGIC)}),
-        ]),
-        other => any_of(vec![fixed(other), json!({"$ref": "#/definitions/open"})]),
+        Shape::OneOf(all) => any_of(&all.iter().map(value).collect::<Vec<_>>()),
+        Shape::Condition => any_of(&[value(&Shape::Scalar), json!({"$ref": reference(&LOGIC)})]),
+        other => any_of(&[fixed(other), json!({"$ref": "#/definitions/open"})]),
     }
 }
 
@@ -80,7 +77,7 @@ fn value(shape: &'static Shape) -> Value {
 fn fixed(shape: &'static Shape) -> Value {
     match shape {
         Shape::Boolean => json!({"$ref": "#/definitions/boolean"}),
-        Shape::Integer(least, most) => any_of(vec![
+        Shape::Integer(least, most) => any_of(&[
             json!({"type": "integer", "minimum": least, "maximum": most}),
             json!({"type": "string", "pattern": "^[0-9]+$"}),
         ]),
@@ -98,9 +95,9 @@ fn fixed(shape: &'static Shape) -> Value {
         Shape::Keys(place) | Shape::Open(place) => json!({"$ref": reference(place)}),
         Shape::Steps => {
             let call = json!({"type": "string"});
-            let step = any_of(vec![call, json!({"$ref": reference(&STEPS)})]);
-            let list = json!({"type": "array", "items": step.clone()});
-            json!({"type": "array", "items": any_of(vec![step, list])})
+            let step = any_of(&[call, json!({"$ref": reference(&STEPS)})]);
+            let list = json!({"type": "array", "items": step});
+            json!({"type": "array", "items": any_of(&[step, list])})
         }
         Shape::Any | Shape::Text | Shape::Scalar | Shape::Condition | Shape::OneOf(_) => {
             value(shape)
@@ -108,7 +105,7 @@ fn fixed(shape: &'static Shape) -> Value {
     }
 }
 
-fn any_of(all: Vec<Value>) -> Value {
+fn any_of(all: &[Value]) -> Value {
     json!({"anyOf": all})
 }
 
@@ -120,7 +117,7 @@ fn word(word: &str) -> Vec<Value> {
 
 /// A boolean; the words of YAML 1.1 are texts for an editor.
 fn boolean() -> Value {
-    any_of(vec![
+    any_of(&[
         json!({"type": "boolean"}),
         json!({"type": "string", "pattern": "^([Yy]|[Yy][Ee][Ss]|[Nn]|[Nn][Oo]|[Oo][Nn]|[Oo][Ff][Ff])$"}),
     ])
@@ -128,7 +125,7 @@ fn boolean() -> Value {
 
 /// A value that is not known yet, or nothing, which counts as no key at all.
 fn open() -> Value {
-    any_of(vec![
+    any_of(&[
         json!({"type": "null"}),
         json!({"type": "string", "pattern": "<<"}),
     ])
@@ -193,7 +190,7 @@ mod tests {
     }
 
     /// Whether a case compiles, and nothing in it has to be overlooked for that.
-    fn compiles(case: &PathBuf) -> bool {
+    fn compiles(case: &Path) -> bool {
         let said = std::fs::read_to_string(case.with_extension("txt")).unwrap_or_default();
         case.with_extension("json").exists() && !said.contains("[unknown-key]")
     }
@@ -202,7 +199,7 @@ mod tests {
     fn what_compiles_is_valid() {
         let validator = jsonschema::draft7::new(&schema()).unwrap();
         let mut tried = 0;
-        for case in cases().into_iter().filter(compiles) {
+        for case in cases().into_iter().filter(|case| compiles(case)) {
             let errors: Vec<String> = validator
                 .iter_errors(&read(&case).unwrap())
                 .map(|error| format!("{}: {error}", error.instance_path()))
