@@ -192,11 +192,13 @@ fn signals_and_timeouts_have_codes_of_their_own() {
 #[test]
 fn the_environment_comes_from_files_and_flags_and_the_job_beats_both() {
     let home = Home::new();
-    home.project(config(
+    let config = config(
         "      - run:\n          environment: {FROM_STEP: step}\n          command: |\n            \
          echo \"[$FROM_FILE $FROM_BOTH $FROM_STEP ${CALLER:-none} << pipeline.parameters.who >>]\"\n            \
          echo \"[$CIRCLE_BRANCH|$CIRCLE_TAG]\"\n",
-    ));
+    );
+    let tags = "workflows: {main: {jobs: [build: {filters: {tags: {only: /.*/}}}]}}\n";
+    home.project(config + tags);
     home.write(
         "project/vars",
         "# comment\nFROM_FILE=file\nexport FROM_BOTH='file'\nFROM_STEP=file\n",

@@ -7,8 +7,8 @@ use outrider_api::continuation::ContinuePipeline;
 use outrider_config::{Options, ParameterValue, SourceFile};
 use outrider_store::{Continuable, Continuation};
 
-use super::Core;
 use super::pipelines::{compile, invalid_config, values};
+use super::{Core, orbs};
 use crate::ApiError;
 
 /// What a continuation is called in diagnostics.
@@ -29,6 +29,7 @@ impl Core {
         })?;
         let options = Options {
             parameters: parameters(&known, request.parameters)?,
+            orbs: orbs::given(request.orbs)?,
             values: values(&known.trigger, Some(known.reserved)),
             ..Options::new(self.settings.default_class.clone())
         };
