@@ -486,7 +486,8 @@ fn a_setup_config_goes_on_with_another() {
     let home = Home::new();
     let outrider = env!("CARGO_BIN_EXE_outrider");
     let steps = format!(
-        "      - checkout\n      - run: {outrider} pipeline continue more.yml -p deploy=true\n"
+        "      - checkout\n      - run: echo \"[$CIRCLE_CONTINUATION_KEY]\"\n      \
+         - run: {outrider} pipeline continue more.yml -p deploy=true\n"
     );
     home.project(config(&steps).replace("parameters:", "setup: true\nparameters:"));
     let more = "version: 2.1\nparameters:\n  deploy: {type: boolean, default: false}\njobs:\n  \
@@ -495,6 +496,7 @@ fn a_setup_config_goes_on_with_another() {
                 workflows: {second: {jobs: [test]}}\n";
     home.write("project/more.yml", more);
     let ran = run(&home, &["-v"]).good();
+    assert!(ran.out.contains("\n[****]\n"), "{}", ran.out);
     assert!(ran.out.contains("\nAccepted.\n"), "{}", ran.out);
     assert!(ran.out.contains("\ndeploy true, key none\n"), "{}", ran.out);
     assert!(ran.out.contains("✓ second/test  passed"), "{}", ran.out);
