@@ -8,6 +8,8 @@ use outrider_model::secret::ContinuationKey;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::pipelines::OrbSource;
+
 /// Where it is, with the version of CircleCI's API.
 pub const CONTINUE_PATH: &str = "/api/v2/pipeline/continue";
 
@@ -24,6 +26,10 @@ pub struct ContinuePipeline {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schema(value_type = Object)]
     pub parameters: BTreeMap<String, serde_json::Value>,
+    /// Of Outrider, not of CircleCI: the orbs that the config uses, and those that they use, by how
+    /// they are named there. The server asks nobody for others.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub orbs: BTreeMap<String, OrbSource>,
 }
 
 impl fmt::Debug for ContinuePipeline {

@@ -192,11 +192,13 @@ fn signals_and_timeouts_have_codes_of_their_own() {
 #[test]
 fn the_environment_comes_from_files_and_flags_and_the_job_beats_both() {
     let home = Home::new();
-    home.project(config(
+    let config = config(
         "      - run:\n          environment: {FROM_STEP: step}\n          command: |\n            \
          echo \"[$FROM_FILE $FROM_BOTH $FROM_STEP ${CALLER:-none} << pipeline.parameters.who >>]\"\n            \
          echo \"[$CIRCLE_BRANCH|$CIRCLE_TAG]\"\n",
-    ));
+    );
+    let tags = "workflows: {main: {jobs: [build: {filters: {tags: {only: /.*/}}}]}}\n";
+    home.project(config + tags);
     home.write(
         "project/vars",
         "# comment\nFROM_FILE=file\nexport FROM_BOTH='file'\nFROM_STEP=file\n",
@@ -484,7 +486,8 @@ fn a_setup_config_goes_on_with_another() {
     let home = Home::new();
     let outrider = env!("CARGO_BIN_EXE_outrider");
     let steps = format!(
-        "      - checkout\n      - run: {outrider} pipeline continue more.yml -p deploy=true\n"
+        "      - checkout\n      - run: echo \"[$CIRCLE_CONTINUATION_KEY]\"\n      \
+         - run: {outrider} pipeline continue more.yml -p deploy=true\n"
     );
     home.project(config(&steps).replace("parameters:", "setup: true\nparameters:"));
     let more = "version: 2.1\nparameters:\n  deploy: {type: boolean, default: false}\njobs:\n  \
@@ -493,6 +496,7 @@ fn a_setup_config_goes_on_with_another() {
                 workflows: {second: {jobs: [test]}}\n";
     home.write("project/more.yml", more);
     let ran = run(&home, &["-v"]).good();
+    assert!(ran.out.contains("\n[****]\n"), "{}", ran.out);
     assert!(ran.out.contains("\nAccepted.\n"), "{}", ran.out);
     assert!(ran.out.contains("\ndeploy true, key none\n"), "{}", ran.out);
     assert!(ran.out.contains("✓ second/test  passed"), "{}", ran.out);

@@ -147,6 +147,7 @@ fn continuation(task: &ClaimedTask, config: &str, parameters: Value) -> Continue
         continuation_key: task.continuation_key.clone().expect("a key"),
         configuration: config.to_owned(),
         parameters: serde_json::from_value(parameters).unwrap(),
+        orbs: BTreeMap::new(),
     }
 }
 

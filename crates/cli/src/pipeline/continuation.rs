@@ -6,12 +6,14 @@ use std::path::PathBuf;
 use clap::Args;
 use outrider_api::client::{Client, ClientSettings};
 use outrider_api::continuation::{ContinuePipeline, Message};
+use outrider_config::SourceFile;
 use outrider_model::secret::{ContinuationKey, Token};
 use serde_json::Value;
 
 use crate::args::key_value;
 use crate::connection::read_certificates;
 use crate::failure::{Failure, code};
+use crate::orbs::{OrbArgs, on_the_wire};
 
 /// With what to go on.
 #[derive(Args)]
@@ -51,6 +53,8 @@ pub struct ContinueArgs {
         value_name = "KEY"
     )]
     key: Option<String>,
+    #[command(flatten)]
+    orbs: OrbArgs,
 }
 
 impl ContinueArgs {
@@ -63,10 +67,14 @@ impl ContinueArgs {
                  call this in a step of such a job.",
             )
         })?;
+        let name = self.config.display().to_string();
+        let source = SourceFile::new(name, crate::run::read_config(&self.config)?);
+        let orbs = self.orbs.resolve(&source, Some(&self.config)).await?;
         let request = ContinuePipeline {
             continuation_key: ContinuationKey::presented(key),
-            configuration: crate::run::read_config(&self.config)?,
+            configuration: source.text,
             parameters: self.parameters()?,
+            orbs: on_the_wire(&orbs),
         };
         let certificates = self.ca_file.as_deref().map(read_certificates).transpose()?;
         let client = Client::new(&ClientSettings {

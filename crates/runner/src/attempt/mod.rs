@@ -1,5 +1,6 @@
 //! Runs one task: does what the [`driver`](crate::driver) wants done, and tells it what happened.
 
+mod mask;
 mod not_yet;
 mod output;
 mod perform;

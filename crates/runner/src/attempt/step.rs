@@ -11,6 +11,7 @@ use outrider_model::report::{Exit, Usage};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::mask::Masked;
 use super::output::{Activity, StepOutput};
 use super::{Happened, Workshop, failure};
 use crate::deliver::Delivery;
@@ -75,7 +76,19 @@ pub struct StepContext {
 
 impl StepContext {
     /// Runs it to its end.
-    pub(super) async fn run(self) -> Happened {
+    pub(super) async fn run(mut self) -> Happened {
+        let Some(key) = &self.task.continuation_key else {
+            return self.run_step().await;
+        };
+        let secrets = vec![key.reveal().as_bytes().to_vec()];
+        let masked = Arc::new(Masked::new(Arc::clone(&self.output), secrets));
+        self.output = Arc::clone(&masked) as _;
+        let happened = self.run_step().await;
+        masked.flush().await;
+        happened
+    }
+
+    async fn run_step(self) -> Happened {
         let step = self.step;
         let result = match self.task.payload.spec.steps.get(step as usize) {
             Some(Step::Run(run)) => self.run_script(run).await,

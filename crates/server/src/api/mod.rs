@@ -15,7 +15,6 @@ mod runners;
 mod sse;
 mod tasks;
 mod tokens;
-mod v2;
 
 use std::sync::Arc;
 
@@ -99,7 +98,7 @@ fn versioned() -> (Router<Arc<Core>>, utoipa::openapi::OpenApi) {
     let foreign = OpenApiRouter::new()
         .routes(routes!(configs::compile::handler))
         .routes(routes!(configs::compile_with_defaults::handler))
-        .routes(routes!(v2::continue_pipeline::handler));
+        .routes(routes!(pipelines::continuation::handler));
     OpenApiRouter::with_openapi(Document::openapi())
         .nest(V1, routes)
         .merge(foreign)

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use indexmap::IndexMap;
 use outrider_api::ErrorCode;
 use outrider_api::continuation::ContinuePipeline;
 use outrider_config::{Options, ParameterValue, SourceFile};
 use outrider_store::{Continuable, Continuation};
 
-use super::Core;
 use super::pipelines::{compile, invalid_config, values};
+use super::{Core, orbs};
 use crate::ApiError;
 
 /// What a continuation is called in diagnostics.
@@ -29,6 +30,7 @@ impl Core {
         })?;
         let options = Options {
             parameters: parameters(&known, request.parameters)?,
+            orbs: orbs::given(request.orbs)?,
             values: values(&known.trigger, Some(known.reserved)),
             ..Options::new(self.settings.default_class.clone())
         };
@@ -51,39 +53,45 @@ impl Core {
 fn parameters(
     known: &Continuable,
     given: BTreeMap<String, serde_json::Value>,
-) -> Result<indexmap::IndexMap<String, ParameterValue>, ApiError> {
-    let refuse = |message: String| ApiError::new(ErrorCode::BadRequest, message);
+) -> Result<IndexMap<String, ParameterValue>, ApiError> {
     if given.len() > MOST_PARAMETERS {
-        let message = format!(
-            "there are {} parameters, more than {MOST_PARAMETERS}",
-            given.len()
-        );
-        return Err(refuse(message));
+        let count = given.len();
+        return Err(refused(format!(
+            "there are {count} parameters, more than {MOST_PARAMETERS}"
+        )));
     }
     let triggered = known.parameters.iter();
-    let mut parameters: indexmap::IndexMap<_, _> = triggered
+    let mut parameters: IndexMap<_, _> = triggered
         .map(|(name, value)| (name.clone(), ParameterValue::Text(value.clone())))
         .collect();
     for (name, value) in given {
         if known.parameters.contains_key(&name) {
-            return Err(refuse(format!(
+            return Err(refused(format!(
                 "conflicting pipeline parameters: the pipeline was triggered with {name}, which is \
                  handed on and cannot be given again"
             )));
         }
-        let length = value.as_str().map_or(0, str::len);
-        if name.len() > LONGEST_NAME || length > LONGEST_VALUE {
-            return Err(refuse(format!(
-                "the parameter {name:.LONGEST_NAME$} is too long: a name has at most {LONGEST_NAME} \
-                 bytes, a value {LONGEST_VALUE}"
-            )));
-        }
-        let value = serde_json::from_value(value).map_err(|_| {
-            refuse(format!(
-                "the parameter {name} is neither a boolean, an integer nor a string"
-            ))
-        })?;
+        let value = parameter(&name, value)?;
         parameters.insert(name, value);
     }
     Ok(parameters)
+}
+
+fn parameter(name: &str, value: serde_json::Value) -> Result<ParameterValue, ApiError> {
+    let length = value.as_str().map_or(0, str::len);
+    if name.len() > LONGEST_NAME || length > LONGEST_VALUE {
+        return Err(refused(format!(
+            "the parameter {name:.LONGEST_NAME$} is too long: a name has at most {LONGEST_NAME} \
+             bytes, a value {LONGEST_VALUE}"
+        )));
+    }
+    serde_json::from_value(value).map_err(|_| {
+        refused(format!(
+            "the parameter {name} is neither a boolean, an integer nor a string"
+        ))
+    })
+}
+
+fn refused(message: String) -> ApiError {
+    ApiError::new(ErrorCode::BadRequest, message)
 }
