@@ -13,7 +13,7 @@ use outrider_config::expanded::{Expanded, ExpandedWorkflow};
 
 use super::load::{ConfigArgs, Loaded};
 use super::report;
-use crate::failure::{Failure, code};
+use crate::failure::Failure;
 use crate::show::say;
 
 pub const EXAMPLES: &str = "\
@@ -83,10 +83,7 @@ fn choose(loaded: &Loaded, expanded: &mut Expanded) -> Result<(), Failure> {
             });
             true
         });
-    match expanded.workflows.is_empty() {
-        true => Err(Failure::new(code::FAILED, "nothing runs for it")),
-        false => Ok(()),
-    }
+    Ok(())
 }
 
 /// What a terminal can show.
