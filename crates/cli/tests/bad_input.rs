@@ -32,7 +32,7 @@ fn refused(config: impl AsRef<[u8]>, words: &[&str]) {
 #[test]
 fn a_syntax_error() {
     let config = "version: 2.1\njobs:\n  build:\n    machine: true\n    steps: [checkout\n";
-    refused(config, &[".circleci/config.yml", "1 problem"]);
+    refused(config, &[".circleci/config.yml", "1 error"]);
 }
 
 #[test]
@@ -77,13 +77,13 @@ fn an_undefined_parameter() {
 #[test]
 fn several_errors_at_once() {
     let config = "version: 2.1\njobs:\n  build:\n    machine: true\n    stepz: []\n    parallelism: lots\n    steps: [checkout]\n";
-    refused(config, &["problems", "stepz", "lots"]);
+    refused(config, &["errors", "stepz", "lots"]);
 }
 
 #[test]
 fn an_empty_config() {
-    refused("", &["config.yml", "1 problem", "help"]);
-    refused("# nothing\n", &["config.yml", "1 problem", "help"]);
+    refused("", &["config.yml", "1 error", "help"]);
+    refused("# nothing\n", &["config.yml", "1 error", "help"]);
 }
 
 #[test]

@@ -102,7 +102,7 @@ fn a_right_config_is_valid_in_one_line() {
 #[test]
 fn all_that_is_wrong_is_said_at_once() {
     let words = [
-        "2 problems",
+        "2 errors",
         "config.yml:5:5",
         "stepz",
         "config.yml:6:",

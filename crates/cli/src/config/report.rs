@@ -13,14 +13,24 @@ use crate::show::hint;
 pub fn invalid(source: &SourceFile, diagnostics: &Diagnostics) -> Failure {
     let color = std::io::stderr().is_terminal();
     let text = diagnostics.render(source, color);
-    let things = match diagnostics.len() {
-        1 => "1 problem".to_owned(),
-        count => format!("{count} problems"),
+    let count = |severity| {
+        let list = diagnostics.iter();
+        list.filter(|one| one.severity == severity).count()
     };
+    let warnings = count(Severity::Warning);
+    let mut things = counted(count(Severity::Error), "error");
+    if warnings > 0 {
+        things = format!("{things} and {}", counted(warnings, "warning"));
+    }
     Failure::new(
         code::INVALID_CONFIG,
         format!("{} has {things}\n{text}", source.name),
     )
+}
+
+fn counted(number: usize, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
 }
 
 /// Prints warnings, if there are any.

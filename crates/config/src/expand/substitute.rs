@@ -87,7 +87,10 @@ fn entries(cx: &Context<'_>, mapping: &Mapping, scope: Scope<'_>) -> Mapping {
         } else {
             key.clone()
         };
-        let value = substitute(cx, value, scope);
+        let mut resolved = substitute(cx, value, scope);
+        if &*key == "environment" && matches!(scope, Scope::Pipeline) {
+            resolved = with_nil(value, resolved);
+        }
         cx.spend(16, *key_span);
         if result
             .entries
@@ -95,7 +98,7 @@ fn entries(cx: &Context<'_>, mapping: &Mapping, scope: Scope<'_>) -> Mapping {
                 key.clone(),
                 Entry {
                     key_span: *key_span,
-                    value,
+                    value: resolved,
                 },
             )
             .is_some()
@@ -105,6 +108,30 @@ fn entries(cx: &Context<'_>, mapping: &Mapping, scope: Scope<'_>) -> Mapping {
         }
     }
     result
+}
+
+/// Variables as CircleCI sets them: one that is nothing but an empty value of the pipeline is the
+/// text `<nil>`.
+fn with_nil(written: &Node, resolved: Node) -> Node {
+    let (Value::Mapping(before), Value::Mapping(after)) = (&written.value, &resolved.value) else {
+        return resolved;
+    };
+    let is_value = |node: &Node| {
+        let text = node.as_scalar().map(|scalar| &*scalar.text);
+        let reference = text.and_then(sole_reference);
+        reference.is_some_and(|(_, name)| root(name) == "pipeline")
+    };
+    let is_empty = |node: &Node| {
+        node.as_scalar()
+            .is_some_and(|scalar| scalar.text.is_empty())
+    };
+    let mut variables = Mapping::clone(after);
+    for (was, is) in before.entries.values().zip(variables.entries.values_mut()) {
+        if is_value(&was.value) && is_empty(&is.value) {
+            is.value = Node::scalar(is.value.span, "<nil>", true);
+        }
+    }
+    Node::mapping(resolved.span, variables).at_home(resolved.home)
 }
 
 fn scalar_text(cx: &Context<'_>, node: &Node, text: &str, quoted: bool, scope: Scope<'_>) -> Node {
