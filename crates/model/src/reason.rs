@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::plan::JobType;
 use crate::report::Exit;
 use crate::{ClassName, JobId, Outcome, Status, Timestamp};
 
@@ -88,14 +89,14 @@ pub enum EndReason {
     /// A newer pipeline of its project came before it in the line for a group.
     Overtaken {
         /// The group.
-        group: Group,
+        group: String,
         /// The number of the newer pipeline.
         by: u64,
     },
     /// It waited too long for its turn in a group.
     NoTurn {
         /// The group.
-        group: Group,
+        group: String,
         /// How long it may wait, in milliseconds.
         #[serde(with = "crate::time::millis", rename = "limit_ms")]
         #[cfg_attr(feature = "schema", schema(value_type = u64))]
@@ -170,10 +171,14 @@ impl fmt::Display for EndReason {
             }
             Self::Overtaken { group, by } => write!(
                 f,
-                "pipeline #{by} of this project, which is newer, came first in the line for the {group}"
+                "pipeline #{by} of this project, which is newer, came first in the line of serial group \"{group}\""
             ),
             Self::NoTurn { group, limit } => {
-                write!(f, "it waited {} for its turn in the {group}", Span(*limit))
+                write!(
+                    f,
+                    "it waited {} for its turn in serial group \"{group}\"",
+                    Span(*limit)
+                )
             }
             Self::ReleaseElsewhere => {
                 f.write_str("a release job follows a release in CircleCI's service, and only there")
@@ -247,7 +252,7 @@ pub enum WaitReason {
     /// Another job has its turn in the group.
     Turn {
         /// The group.
-        group: Group,
+        group: String,
         /// Whose turn it is.
         holder: TurnHolder,
         /// How many others are before it in the line.
@@ -310,32 +315,6 @@ pub struct RequiredJob {
     pub status: Status,
 }
 
-/// What admits one job at a time, over all pipelines.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "kind")]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub enum Group {
-    /// A serial group: until the job ends.
-    Serial {
-        /// Its name.
-        name: String,
-    },
-    /// A lock: until it is given back, or the workflow ends.
-    Lock {
-        /// Its name.
-        name: String,
-    },
-}
-
-impl fmt::Display for Group {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Serial { name } => write!(f, "serial group \"{name}\""),
-            Self::Lock { name } => write!(f, "lock \"{name}\""),
-        }
-    }
-}
-
 /// The job that has its turn in a group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -348,6 +327,9 @@ pub struct TurnHolder {
     pub job: JobId,
     /// Its name.
     pub name: String,
+    /// What it is. One that takes a lock has its turn for longer than it runs.
+    #[serde(rename = "type")]
+    pub job_type: JobType,
 }
 
 impl fmt::Display for WaitReason {
@@ -369,7 +351,7 @@ impl fmt::Display for WaitReason {
                 until,
             } => write!(
                 f,
-                "waits for its turn in the {group}: job \"{}\" of {} #{} has it, {ahead} wait before \
+                "waits for its turn in serial group \"{group}\": job \"{}\" of {} #{} has it, {ahead} wait before \
                  this one; it gives up at {until}",
                 holder.name, holder.project, holder.pipeline
             ),
@@ -420,17 +402,13 @@ impl WaitReason {
             Self::Approval { job } => format!(
                 "Approve it with `outrider job approve {job}`, or end it with `outrider job cancel {job}`."
             ),
-            Self::Turn {
-                group: Group::Serial { .. },
-                holder,
-                ..
-            } => format!(
-                "It goes on by itself; see what has the turn with `outrider job show {}`.",
+            Self::Turn { holder, .. } if holder.job_type == JobType::Lock => format!(
+                "It goes on once the workflow of that job gives the lock back or ends: \
+                 `outrider job show {}` shows the job.",
                 holder.job
             ),
             Self::Turn { holder, .. } => format!(
-                "It goes on once the workflow of that job gives the lock back or ends: \
-                 `outrider job show {}` shows the job.",
+                "It goes on by itself; see what has the turn with `outrider job show {}`.",
                 holder.job
             ),
             Self::NoRunner {

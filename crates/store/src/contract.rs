@@ -144,6 +144,7 @@ cases! { $
         a_wait_for_a_turn_ends_after_a_time,
         a_lock_is_kept_until_it_is_given_back,
         a_lock_goes_back_when_its_workflow_ends,
+        a_lock_is_a_turn_in_the_group_of_its_name,
     }
     reruns {
         a_failed_task_is_tried_again_as_often_as_its_workflow_says,

@@ -271,7 +271,7 @@ place! { WORKFLOW = "a workflow";
     "when": Condition, Works, "it runs only if this holds";
     "unless": Condition, Works, "it runs only if this does not hold";
     "triggers": List(&Keys(&TRIGGER)), Differs("such a workflow runs only when it is asked for by its name"), "when it runs by itself";
-    "max_auto_reruns": Integer(1, 5), Works, "how often its failed jobs are run again";
+    "max_auto_reruns": Integer(1, 5), Differs("each task that fails is run again at once, that often at most"), "how often its failed jobs are run again";
     "description": Text, Inert, "what this is";
 }
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use outrider_model::plan::{JobKind, JobPlan};
-use outrider_model::reason::{EndReason, Group, TurnHolder, WaitReason};
+use outrider_model::plan::{JobKind, JobPlan, JobType};
+use outrider_model::reason::{EndReason, TurnHolder, WaitReason};
 use outrider_model::{JobId, Outcome, PipelineId, Status};
 
 use super::world::{World, finished, job, kind, payload, pipeline, requires};
@@ -65,14 +65,13 @@ pub async fn a_wait_for_a_turn_says_who_has_it(w: World) {
     let third = submit_to(&w, "acme/c", vec![serial(job("three"))]).await;
     let (holder, waiting) = (w.job_id(first, "one").await, w.job_id(third, "three").await);
     let turn = WaitReason::Turn {
-        group: Group::Serial {
-            name: "deploy".to_owned(),
-        },
+        group: "deploy".to_owned(),
         holder: TurnHolder {
             project: "acme/a".to_owned(),
             pipeline: 1,
             job: holder,
             name: "one".to_owned(),
+            job_type: JobType::Build,
         },
         ahead: 1,
         until: w.now() + LONGEST_TURN_WAIT,
@@ -88,9 +87,7 @@ pub async fn an_older_pipeline_is_skipped_in_the_line(w: World) {
     let again = submit_to(&w, "acme/b", vec![serial(job("deploy"))]).await;
     assert_eq!(w.status(older, "deploy").await, finished(Outcome::NotRun));
     let reason = w.job(older, "deploy").await.summary.reason;
-    let group = Group::Serial {
-        name: "deploy".to_owned(),
-    };
+    let group = "deploy".to_owned();
     assert_eq!(reason, Some(EndReason::Overtaken { group, by: 2 }));
     assert_eq!(w.status(newer, "deploy").await, finished(Outcome::Passed));
     assert_eq!(w.status(again, "deploy").await, Status::Queued);
@@ -118,10 +115,7 @@ pub async fn a_wait_for_a_turn_ends_after_a_time(w: World) {
     let deploy = w.job(second, "deploy").await.summary;
     assert_eq!(deploy.status, finished(Outcome::Canceled));
     let why = deploy.reason.unwrap().to_string();
-    assert_eq!(
-        why,
-        "it waited 5h for its turn in the serial group \"deploy\""
-    );
+    assert_eq!(why, "it waited 5h for its turn in serial group \"deploy\"");
     assert_eq!(w.status(second, "after").await, finished(Outcome::NotRun));
     assert_eq!(w.status(first, "deploy").await, Status::Queued);
 }
@@ -142,7 +136,7 @@ pub async fn a_lock_is_kept_until_it_is_given_back(w: World) {
     let turn = wait(&w, w.job_id(second, "take").await).await;
     let text = turn.unwrap().to_string();
     assert!(
-        text.contains("lock \"db\"") && text.contains("acme/a #1"),
+        text.contains("serial group \"db\"") && text.contains("acme/a #1"),
         "{text}"
     );
     let migrate = w.claim_one().await;
@@ -161,4 +155,21 @@ pub async fn a_lock_goes_back_when_its_workflow_ends(w: World) {
     assert_eq!(canceled.unwrap().woken.0.len(), 1);
     assert_eq!(w.status(second, "take").await, finished(Outcome::Passed));
     assert_eq!(w.run_all().await, ["migrate"]);
+}
+
+/// A group of jobs that is serial takes a lock of the group's name.
+pub async fn a_lock_is_a_turn_in_the_group_of_its_name(w: World) {
+    let jobs = vec![
+        lock("take", &[]),
+        requires("a", &["take"]),
+        unlock("give", &["a"]),
+    ];
+    submit_to(&w, "acme/a", jobs).await;
+    let single = JobPlan {
+        serial_group: Some("db".to_owned()),
+        ..job("single")
+    };
+    let other = submit_to(&w, "acme/b", vec![single]).await;
+    assert_eq!(w.status(other, "single").await, Status::Blocked);
+    assert_eq!(w.run_all().await, ["a", "single"]);
 }

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use outrider_model::plan::{JobKind, JobPlan, WorkflowPlan};
-use outrider_model::reason::Group;
 use outrider_model::status::Tally;
 use outrider_model::{JobId, PipelineId, Status};
 use rusqlite::params;
@@ -12,7 +11,6 @@ use super::codec::pack_tallies;
 use super::fault::{Fault, Res};
 use super::ids::task_of;
 use super::rows::{Millis, fresh_state};
-use super::turns::line_of;
 use super::tx::Tx;
 
 /// Names of a workflow's jobs.
@@ -43,7 +41,7 @@ impl Tx<'_> {
         let required = |other: &JobPlan| other.requires.iter().any(|entry| entry.job == job.name);
         let mut insert = self.db.prepare_cached(
             "INSERT INTO job (id, pipeline, workflow, number, name, type, class, parallelism, spec, \
-             retry, requires, waits, required, line, tally, queued_at, reruns) \
+             retry, requires, waits, required, serial_group, tally, queued_at, reruns) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
         )?;
         insert.execute(params![
@@ -60,7 +58,7 @@ impl Tx<'_> {
             required_names(job)?,
             job.requires.len(),
             new.workflow.jobs.iter().any(required),
-            line(job),
+            serial_group(job),
             pack_tallies(&[Tally::of((0..parallelism).map(|_| status))]),
             (status == Status::Queued).then_some(Millis(self.now)),
             new.workflow.max_auto_reruns,
@@ -133,15 +131,13 @@ pub fn first_status(job: &JobPlan) -> Status {
     }
 }
 
-/// The line of a job: that in which it waits for its turn, or that of the lock which it gives back.
-/// A job that takes a lock runs nothing: it needs no turn in a serial group besides.
-fn line(job: &JobPlan) -> Option<String> {
-    let lock = |key: &String| Group::Lock { name: key.clone() };
-    let group = match &job.kind {
-        JobKind::Lock { key } | JobKind::Unlock { key } => Some(lock(key)),
-        _ => job.serial_group.clone().map(|name| Group::Serial { name }),
-    };
-    group.as_ref().map(line_of)
+/// The group in which a job takes its turn, or whose lock it gives back. A job that takes a lock runs
+/// nothing: it needs no turn in another group besides.
+fn serial_group(job: &JobPlan) -> Option<&str> {
+    match &job.kind {
+        JobKind::Lock { key } | JobKind::Unlock { key } => Some(key),
+        _ => job.serial_group.as_deref(),
+    }
 }
 
 fn required_names(job: &JobPlan) -> Res<Option<String>> {

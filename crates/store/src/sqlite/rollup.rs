@@ -77,7 +77,7 @@ impl Tx<'_> {
         let (pipeline_id, workflow, ended) = (job.pipeline, job.workflow, to.outcome().is_some());
         if ended {
             job.finished_at = Some(now);
-            if job.required || job.line.is_some() {
+            if job.required || job.serial_group.is_some() {
                 self.ended.push_back(Ended::Job(id));
             }
             self.tell(Topic::JobCompleted, *id.as_bytes());

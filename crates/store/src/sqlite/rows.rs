@@ -272,8 +272,8 @@ pub struct JobRow {
     pub pipeline: PipelineId,
     pub workflow: usize,
     pub job_type: JobType,
-    /// In which line it waits for its turn; of an unlock job: which lock it gives back.
-    pub line: Option<String>,
+    /// In which group it takes its turn; of an unlock job: which lock it gives back.
+    pub serial_group: Option<String>,
     pub retry: bool,
     /// How often a task of it is tried again when it has failed.
     pub reruns: u32,
@@ -292,7 +292,7 @@ impl JobRow {
     pub fn load(db: &Connection, id: JobId) -> Res<Self> {
         let mut statement = db.prepare_cached(
             "SELECT pipeline, workflow, retry, required, waits, tally, queued_at, started_at, \
-             finished_at, reason, type, line, approved_by, reruns FROM job WHERE id = ?1",
+             finished_at, reason, type, serial_group, approved_by, reruns FROM job WHERE id = ?1",
         )?;
         let read = |row: &Row<'_>| {
             let parts = (
@@ -303,7 +303,7 @@ impl JobRow {
                 pipeline: PipelineId::from_bytes(row.get(0)?),
                 workflow: row.get(1)?,
                 job_type: JobType::Build,
-                line: row.get(11)?,
+                serial_group: row.get(11)?,
                 retry: row.get(2)?,
                 reruns: row.get(13)?,
                 required: row.get(3)?,

@@ -1,57 +1,39 @@
-//! Taking turns: a job that has a line begins once it is the first of it.
+//! Taking turns: a job with a serial group begins once it is the first in the line of that group.
 //!
-//! A line is that of a serial group, whose job keeps its turn until it ends, or that of a lock, kept
-//! from the job that takes it until one of the same workflow gives it back, or that workflow ends.
-//! Who comes first has its turn: nobody can have it twice.
+//! It keeps its turn until it ends. A lock is a turn in the group of that name which outlives its job:
+//! until a job of the same workflow gives it back, or that workflow ends. Who comes first has its
+//! turn: nobody can have it twice.
 
 use outrider_model::plan::JobType;
-use outrider_model::reason::{EndReason, Group, TurnHolder, WaitReason};
+use outrider_model::reason::{EndReason, TurnHolder, WaitReason};
 use outrider_model::{JobId, Outcome, PipelineId, Status, TaskEvent, Timestamp};
 use rusqlite::{Connection, OptionalExtension};
 
-use super::fault::{Fault, Res};
+use super::codec::job_type;
+use super::fault::Res;
 use super::rows::{Millis, opt_time};
 use super::tx::Tx;
 use crate::{LONGEST_TURN_WAIT, Overdue};
-
-/// The line of a group, as it is stored.
-pub fn line_of(group: &Group) -> String {
-    match group {
-        Group::Serial { name } => format!("serial {name}"),
-        Group::Lock { name } => format!("lock {name}"),
-    }
-}
-
-/// The group of a line.
-fn group_of(line: &str) -> Res<Group> {
-    let name = |name: &str| name.to_owned();
-    match line.split_once(' ') {
-        Some(("serial", group)) => Ok(Group::Serial { name: name(group) }),
-        Some(("lock", key)) => Ok(Group::Lock { name: name(key) }),
-        _ => Err(Fault::damaged(format!("`{line}` is not a line"))),
-    }
-}
 
 impl Tx<'_> {
     /// All that a job requires has ended as required: it begins, or waits for its turn.
     pub fn take_turn(&mut self, id: JobId) -> Res<()> {
         let job = self.job(id)?;
         let (pipeline, job_type) = (job.pipeline, job.job_type);
-        let line = job.line.clone();
-        let Some(line) = line.filter(|_| job_type != JobType::Unlock) else {
+        let group = job.serial_group.clone();
+        let Some(group) = group.filter(|_| job_type != JobType::Unlock) else {
             return self.begin(id);
         };
-        if let Some(by) = self.newer_in_line(&line, pipeline)? {
-            let group = group_of(&line)?;
+        if let Some(by) = self.newer_in_line(&group, pipeline)? {
             return self.conclude(id, Outcome::NotRun, &EndReason::Overtaken { group, by });
         }
-        let first = self.first_in_line(&line)?.is_none();
+        let first = self.first_in_line(&group)?.is_none();
         let seq = self.next();
         let until = (!first).then_some(Millis(self.now + LONGEST_TURN_WAIT));
-        let mut join = self
-            .db
-            .prepare_cached("INSERT INTO turn (line, seq, job, until) VALUES (?1, ?2, ?3, ?4)")?;
-        join.execute((&line, seq, id.as_bytes(), until))?;
+        let mut join = self.db.prepare_cached(
+            "INSERT INTO turn (serial_group, seq, job, until) VALUES (?1, ?2, ?3, ?4)",
+        )?;
+        join.execute((&group, seq, id.as_bytes(), until))?;
         if first { self.begin(id) } else { Ok(()) }
     }
 
@@ -74,30 +56,31 @@ impl Tx<'_> {
     /// A job ended: who waits behind it in its line comes up, unless it took a lock.
     pub fn end_turn(&mut self, id: JobId) -> Res<()> {
         let job = self.job(id)?;
-        let Some(line) = job.line.clone() else {
+        let Some(group) = job.serial_group.clone() else {
             return Ok(());
         };
         let (pipeline, workflow) = (job.pipeline, job.workflow);
         match (job.job_type, job.tally.status()) {
             (JobType::Lock, Status::Finished(Outcome::Passed)) => Ok(()),
-            (JobType::Unlock, _) => self.give_back(pipeline, workflow, Some(&line)),
+            (JobType::Unlock, _) => self.give_back(pipeline, workflow, Some(&group)),
             _ => self.leave_line(id),
         }
     }
 
-    /// A workflow gives back its locks; that of one line, if given.
+    /// A workflow gives back its locks; that of one name, if given.
     pub fn give_back(
         &mut self,
         pipeline: PipelineId,
         workflow: usize,
-        line: Option<&str>,
+        name: Option<&str>,
     ) -> Res<()> {
         let mut find = self.db.prepare_cached(
             "SELECT t.job FROM turn t JOIN job j ON j.id = t.job \
-             WHERE j.pipeline = ?1 AND j.workflow = ?2 AND t.until IS NULL \
-             AND t.line = coalesce(?3, t.line)",
+             WHERE j.pipeline = ?1 AND j.workflow = ?2 AND j.type = ?3 AND t.until IS NULL \
+             AND t.serial_group = coalesce(?4, t.serial_group)",
         )?;
-        let rows = find.query_map((pipeline.as_bytes(), workflow, line), |row| {
+        let lock = JobType::Lock as u8;
+        let rows = find.query_map((pipeline.as_bytes(), workflow, lock, name), |row| {
             Ok(JobId::from_bytes(row.get(0)?))
         })?;
         for job in rows.collect::<Result<Vec<_>, _>>()? {
@@ -109,14 +92,14 @@ impl Tx<'_> {
     fn leave_line(&mut self, id: JobId) -> Res<()> {
         let mut leave = self
             .db
-            .prepare_cached("DELETE FROM turn WHERE job = ?1 RETURNING line, until")?;
+            .prepare_cached("DELETE FROM turn WHERE job = ?1 RETURNING serial_group, until")?;
         let left = leave.query_row([id.as_bytes()], |row| {
             Ok((row.get::<_, String>(0)?, opt_time(row, 1)?))
         });
-        let Some((line, None)) = left.optional()? else {
+        let Some((group, None)) = left.optional()? else {
             return Ok(());
         };
-        let Some(next) = self.first_in_line(&line)? else {
+        let Some(next) = self.first_in_line(&group)? else {
             return Ok(());
         };
         let mut come_up = self
@@ -126,30 +109,29 @@ impl Tx<'_> {
         self.begin(next)
     }
 
-    fn first_in_line(&self, line: &str) -> Res<Option<JobId>> {
+    fn first_in_line(&self, group: &str) -> Res<Option<JobId>> {
         let mut find = self
             .db
-            .prepare_cached("SELECT job FROM turn WHERE line = ?1 ORDER BY seq LIMIT 1")?;
-        let first = find.query_row([line], |row| Ok(JobId::from_bytes(row.get(0)?)));
+            .prepare_cached("SELECT job FROM turn WHERE serial_group = ?1 ORDER BY seq LIMIT 1")?;
+        let first = find.query_row([group], |row| Ok(JobId::from_bytes(row.get(0)?)));
         Ok(first.optional()?)
     }
 
     /// The number of a newer pipeline of the same project that is in this line.
-    fn newer_in_line(&self, line: &str, pipeline: PipelineId) -> Res<Option<u64>> {
+    fn newer_in_line(&self, group: &str, pipeline: PipelineId) -> Res<Option<u64>> {
         let mut find = self.db.prepare_cached(
             "SELECT max(other.number) FROM turn t JOIN job j ON j.id = t.job \
              JOIN pipeline other ON other.id = j.pipeline \
              JOIN pipeline this ON this.id = ?2 AND this.project = other.project \
-             WHERE t.line = ?1 AND other.number > this.number",
+             WHERE t.serial_group = ?1 AND other.number > this.number",
         )?;
-        Ok(find.query_row((line, pipeline.as_bytes()), |row| row.get(0))?)
+        Ok(find.query_row((group, pipeline.as_bytes()), |row| row.get(0))?)
     }
 
     /// Cancels jobs that have waited too long for their turn.
     pub fn end_long_waits(&mut self, limit: u32) -> Res<Overdue> {
         let mut overdue = Overdue::default();
-        for (job, line) in self.overdue_turns(limit)? {
-            let group = group_of(&line)?;
+        for (job, group) in self.overdue_turns(limit)? {
             let limit = LONGEST_TURN_WAIT;
             let reason = EndReason::NoTurn { group, limit };
             self.each_task(job, |tx, held| {
@@ -170,7 +152,7 @@ impl Tx<'_> {
 
     fn overdue_turns(&self, limit: u32) -> Res<Vec<(JobId, String)>> {
         let mut find = self.db.prepare_cached(
-            "SELECT job, line FROM turn WHERE until <= ?1 ORDER BY until LIMIT ?2",
+            "SELECT job, serial_group FROM turn WHERE until <= ?1 ORDER BY until LIMIT ?2",
         )?;
         let rows = find.query_map((Millis(self.now), limit), |row| {
             Ok((JobId::from_bytes(row.get(0)?), row.get(1)?))
@@ -182,35 +164,38 @@ impl Tx<'_> {
 /// Why a job waits for its turn, if that is what it waits for.
 pub fn wait(db: &Connection, job: JobId) -> Res<Option<WaitReason>> {
     let mut find = db.prepare_cached(
-        "SELECT line, until, (SELECT count(*) FROM turn o WHERE o.line = t.line AND o.seq < t.seq) \
-         FROM turn t WHERE job = ?1 AND until IS NOT NULL",
+        "SELECT serial_group, until, (SELECT count(*) FROM turn o \
+         WHERE o.serial_group = t.serial_group AND o.seq < t.seq) FROM turn t WHERE job = ?1 AND until IS NOT NULL",
     )?;
     let place = find.query_row([job.as_bytes()], |row| {
         Ok((row.get::<_, String>(0)?, opt_time(row, 1)?, row.get(2)?))
     });
-    let Some((line, Some(until), before)) = place.optional()? else {
+    let Some((group, Some(until), before)) = place.optional()? else {
         return Ok(None);
     };
-    turn(db, &line, until, before).map(Some)
+    turn(db, group, until, before).map(Some)
 }
 
-fn turn(db: &Connection, line: &str, until: Timestamp, before: u32) -> Res<WaitReason> {
+fn turn(db: &Connection, group: String, until: Timestamp, before: u32) -> Res<WaitReason> {
     let mut find = db.prepare_cached(
-        "SELECT o.name, p.number, j.id, j.name FROM turn t JOIN job j ON j.id = t.job \
+        "SELECT o.name, p.number, j.id, j.name, j.type FROM turn t JOIN job j ON j.id = t.job \
          JOIN pipeline p ON p.id = j.pipeline JOIN project o ON o.id = p.project \
-         WHERE t.line = ?1 ORDER BY t.seq LIMIT 1",
+         WHERE t.serial_group = ?1 ORDER BY t.seq LIMIT 1",
     )?;
-    let holder = find.query_row([line], |row| {
-        Ok(TurnHolder {
-            project: row.get(0)?,
-            pipeline: row.get(1)?,
-            job: JobId::from_bytes(row.get(2)?),
-            name: row.get(3)?,
-        })
-    });
+    let (project, pipeline, job, name, code) = find.query_row([&group], |row| {
+        let job = JobId::from_bytes(row.get(2)?);
+        Ok((row.get(0)?, row.get(1)?, job, row.get(3)?, row.get(4)?))
+    })?;
+    let holder = TurnHolder {
+        project,
+        pipeline,
+        job,
+        name,
+        job_type: job_type(code)?,
+    };
     Ok(WaitReason::Turn {
-        group: group_of(line)?,
-        holder: holder?,
+        group,
+        holder,
         ahead: before.saturating_sub(1),
         until,
     })

@@ -18,7 +18,7 @@ CREATE TABLE new_job (
     requires    TEXT,             -- JSON list of names
     waits       INTEGER NOT NULL, -- how many requirements are not satisfied yet
     required    INTEGER NOT NULL, -- whether any job requires it
-    line        TEXT,             -- in which it waits for its turn; of an unlock job: which it ends
+    serial_group TEXT,            -- in which it takes its turn; of an unlock job: whose lock it ends
     tally       BLOB NOT NULL,    -- of its tasks
     queued_at   INTEGER,
     started_at  INTEGER,
@@ -70,11 +70,11 @@ ALTER TABLE pipeline ADD COLUMN locks INTEGER NOT NULL DEFAULT 0; -- whether a j
 
 -- Lines for groups that admit one job at a time. The first of a line has its turn.
 CREATE TABLE turn (
-    line  TEXT NOT NULL,    -- see turns.rs
-    seq   INTEGER NOT NULL, -- of the common sequence
-    job   BLOB NOT NULL UNIQUE REFERENCES job,
-    until INTEGER,          -- when it gives up; none: it has its turn
-    PRIMARY KEY (line, seq)
+    serial_group TEXT NOT NULL,
+    seq          INTEGER NOT NULL, -- of the common sequence
+    job          BLOB NOT NULL UNIQUE REFERENCES job,
+    until        INTEGER,          -- when it gives up; none: it has its turn
+    PRIMARY KEY (serial_group, seq)
 ) WITHOUT ROWID;
 
 CREATE INDEX turn_overdue ON turn (until) WHERE until IS NOT NULL;
