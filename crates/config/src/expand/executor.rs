@@ -5,7 +5,6 @@ use std::rc::Rc;
 use super::Expander;
 use super::bind::bind;
 use super::substitute::{Scope, substitute};
-use crate::diagnostic::code;
 use crate::syntax::{Definition, KINDS, Kind, Packages, Reader};
 use crate::yaml::{Home, Mapping, Node, Span, Value};
 
@@ -48,7 +47,7 @@ pub(super) fn lookup<'p>(
     let Reference {
         name, home, span, ..
     } = reference;
-    let kind = (Kind::Executor, code::UNKNOWN_EXECUTOR);
+    let kind = Kind::Executor;
     packages.require(reader, kind, *home, name, *span)
 }
 

@@ -192,7 +192,7 @@ impl Expander<'_> {
             return instead;
         }
         let Invocation { job, job_span, .. } = invocation;
-        let kind = (Kind::Job, code::UNKNOWN_JOB);
+        let kind = Kind::Job;
         self.packages
             .require(self.reader, kind, Home::default(), job, *job_span)
     }

@@ -75,6 +75,15 @@ impl Kind {
             Self::Executor => "executor",
         }
     }
+
+    /// The diagnostic of a name that is not there.
+    const fn unknown(self) -> &'static str {
+        match self {
+            Self::Job => code::UNKNOWN_JOB,
+            Self::Command => code::UNKNOWN_COMMAND,
+            Self::Executor => code::UNKNOWN_EXECUTOR,
+        }
+    }
 }
 
 impl Packages {
@@ -122,11 +131,11 @@ impl Packages {
         }
     }
 
-    /// [`Packages::find`]; what is absent is reported with `code`.
+    /// [`Packages::find`]; what is absent is reported.
     pub(crate) fn require(
         &self,
         reader: Reader<'_>,
-        (kind, code): (Kind, &'static str),
+        kind: Kind,
         home: Home,
         name: &str,
         span: Span,
@@ -135,21 +144,14 @@ impl Packages {
             Lookup::Found(definition) => Some(definition),
             Lookup::Unavailable => None,
             Lookup::Absent => {
-                self.report_absent(reader, (kind, code), home, name, span);
+                self.report_absent(reader, kind, home, name, span);
                 None
             }
         }
     }
 
-    fn report_absent(
-        &self,
-        reader: Reader<'_>,
-        (kind, code): (Kind, &'static str),
-        home: Home,
-        name: &str,
-        span: Span,
-    ) {
-        let what = kind.as_str();
+    fn report_absent(&self, reader: Reader<'_>, kind: Kind, home: Home, name: &str, span: Span) {
+        let (what, code) = (kind.as_str(), kind.unknown());
         let Some((alias, element)) = name.split_once('/') else {
             let names = || self.at(home).definitions(kind).keys().map(|name| &**name);
             let help = reader

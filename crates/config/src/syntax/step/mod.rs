@@ -141,7 +141,7 @@ impl Reader<'_> {
     }
 
     fn unknown_step(self, name: &str, span: Span, home: Home, packages: &Packages) {
-        let command = (Kind::Command, code::UNKNOWN_COMMAND);
+        let command = Kind::Command;
         if name.contains('/') {
             packages.require(self, command, home, name, span);
             return;
