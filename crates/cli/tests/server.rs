@@ -121,6 +121,24 @@ fn from_an_empty_home_to_a_pipeline_that_is_explained() {
             explained.out
         );
     }
+    // A job and a pipeline are explained as well.
+    let explained = served.run(&["explain", &good]).good();
+    assert!(explained.out.contains("good, index 0"), "{}", explained.out);
+    let explained = served.run(&["explain", pipeline]).good();
+    for part in ["good, index 0: queued", "waits, index 0: queued"] {
+        assert!(
+            explained.out.contains(part),
+            "no {part:?} in {}",
+            explained.out
+        );
+    }
+    let nothing = served.run(&["explain", "01a1fd14-48f3-7720-96d0-15419653704d"]);
+    assert!(
+        nothing.err.contains("no task, job or pipeline"),
+        "{}",
+        nothing.err
+    );
+
     let queue = served.run(&["queue"]).good();
     assert!(
         queue.out.contains("acme/linux") && queue.out.contains("outrider/default"),
