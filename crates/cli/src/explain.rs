@@ -19,7 +19,8 @@ pub struct ExplainArgs {
     connection: ConnectionArgs,
     /// The id of a task, a job or a pipeline. Of a job or a pipeline all that has not passed is
     /// explained.
-    id: String,
+    #[arg(value_name = "ID")]
+    id: TaskId,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -28,7 +29,7 @@ pub struct ExplainArgs {
 /// Explains it.
 pub async fn run(args: ExplainArgs) -> Result<ExitCode, Failure> {
     let client = args.connection.client()?;
-    let explanations = explanations(&client, &args.id).await?;
+    let explanations = explanations(&client, args.id).await?;
     match (&explanations[..], args.json) {
         ([only], true) => show::json(only),
         (several, true) => show::json(&several),
@@ -39,7 +40,9 @@ pub async fn run(args: ExplainArgs) -> Result<ExitCode, Failure> {
 }
 
 /// Of the task of this id, or of all that has not passed of the job or pipeline of this id.
-async fn explanations(client: &Client, id: &str) -> Result<Vec<Explanation>, Failure> {
+async fn explanations(client: &Client, task: TaskId) -> Result<Vec<Explanation>, Failure> {
+    // Ids of all kinds look alike.
+    let id = task.to_string();
     let unknown = || {
         Failure::new(
             code::NOT_FOUND,
@@ -47,7 +50,6 @@ async fn explanations(client: &Client, id: &str) -> Result<Vec<Explanation>, Fai
         )
         .advise("Check the id; `outrider pipeline list` shows what there is.")
     };
-    let task: TaskId = id.parse().map_err(|_| unknown())?;
     if let Some(explanation) = there(client.explain(task).await)? {
         return Ok(vec![explanation]);
     }
