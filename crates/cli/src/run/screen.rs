@@ -135,13 +135,18 @@ impl Screen {
         self.tick();
     }
 
-    /// Asks a question. Nothing is redrawn until it is answered: see [`Screen::asked`].
+    /// Asks a question, below where the jobs stand now. Nothing is redrawn until it is answered: see
+    /// [`Screen::asked`].
     pub fn ask(&mut self, question: &str) {
         if let Kind::Terminal { all, asking, .. } = &mut self.kind {
-            // A line that cannot be taken away stands above the question, which does no harm.
+            // A line that cannot be taken away is there twice, which does no harm.
             let _ = all.clear();
             all.set_draw_target(ProgressDrawTarget::hidden());
             *asking = true;
+            let now = SystemClock.now();
+            for job in &self.jobs {
+                say!("{}", job.text(self.width, now));
+            }
         }
         let mut out = std::io::stdout().lock();
         let _ = write!(out, "{question}").and_then(|()| out.flush());
