@@ -98,7 +98,7 @@ pub fn read_config(path: &Path) -> Result<String, Failure> {
             code::NOT_FOUND,
             format!("cannot read {}: {error}", path.display()),
         )
-        .advise("Name the config with --config, or go to a folder that has a .circleci/config.yml.")
+        .advise("Name the config, or go to a folder that has a .circleci/config.yml.")
     })?;
     text_of_config(&path.display().to_string(), bytes)
 }
