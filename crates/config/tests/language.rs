@@ -6,6 +6,8 @@
 //! `#: branch main`, `#: workflow name`, `#: job name`, `#: limit jobs 3`,
 //! `#: orb acme/tools@1.2.3 tools.yml` (a file in `orbs/`).
 
+#[path = "support/fixtures.rs"]
+mod fixtures;
 #[path = "support/load.rs"]
 mod load;
 mod support;
@@ -13,14 +15,14 @@ mod support;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use fixtures::fixtures;
 use load::load;
 use outrider_config::compile;
 use outrider_config::diagnostic::code;
-use support::fixtures;
 
 #[test]
 fn every_case_gives_what_stands_beside_it() {
-    let cases = fixtures();
+    let cases = fixtures(&["cases"]);
     assert!(cases.len() > 50, "the cases are gone");
     let wrong: Vec<String> = cases.iter().flat_map(|case| check(case)).collect();
     assert!(
@@ -33,7 +35,7 @@ fn every_case_gives_what_stands_beside_it() {
 #[test]
 fn every_diagnostic_has_a_case() {
     let mut shown = BTreeSet::new();
-    for case in fixtures() {
+    for case in fixtures(&["cases"]) {
         let (source, options) = load(&case);
         let diagnostics = match compile(&source, &options) {
             Ok(compiled) => compiled.warnings,

@@ -1,6 +1,8 @@
 //! What holds for every config: whole configs are made from numbers, and proptest looks for the
 //! smallest one for which it does not hold. What fails prints the config.
 
+#[path = "../support/cases.rs"]
+mod cases;
 mod dice;
 mod generate;
 mod names;
@@ -10,6 +12,7 @@ mod support;
 mod tree;
 mod workflows;
 
+use cases::cases;
 use dice::Dice;
 use generate::{Generated, Generator};
 use outrider_config::diagnostic::code;
@@ -97,7 +100,7 @@ fn numbers() -> impl Strategy<Value = Vec<u16>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(60), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn to_process_is_to_say_the_same(numbers in numbers()) {
