@@ -5,7 +5,11 @@
 mod cases;
 #[path = "../support/fixtures.rs"]
 mod fixtures;
+#[path = "../support/load.rs"]
+mod load;
 mod mutations;
+#[path = "../support/places.rs"]
+mod places;
 #[path = "../support/mod.rs"]
 mod support;
 

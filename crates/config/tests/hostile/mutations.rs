@@ -4,11 +4,13 @@
 
 use std::sync::LazyLock;
 
-use outrider_config::{Diagnostics, ExpandedConfig, Options, SourceFile, compile, expand, process};
+use outrider_config::{ExpandedConfig, Options, SourceFile, compile, expand, process};
 use proptest::prelude::*;
 
 use super::cases::cases;
 use super::fixtures::fixtures;
+use super::load::load;
+use super::places::check_places;
 use super::support::options;
 
 /// A change to a text, made of numbers so that proptest can shrink it.
@@ -107,11 +109,12 @@ fn mutation() -> impl Strategy<Value = Mutation> {
     prop_oneof![1 => bytes, 2 => words, 1 => lines, 3 => blocks]
 }
 
-/// The configs that are changed.
-static CONFIGS: LazyLock<Vec<String>> = LazyLock::new(|| {
+/// The configs that are changed, with what their callers say.
+static CONFIGS: LazyLock<Vec<(String, Options)>> = LazyLock::new(|| {
     let all = fixtures(&["cases", "fixtures"]);
-    all.iter()
-        .map(|path| std::fs::read_to_string(path).unwrap())
+    let loaded = all.iter().map(|path| load(path));
+    loaded
+        .map(|(source, options)| (source.text, tight(options)))
         .collect()
 });
 
@@ -198,7 +201,7 @@ fn change_lines(text: &str, mutation: &Mutation) -> String {
             insert(&mut lines, to, &copied);
         }
         Mutation::Graft(config, from, to) => {
-            let other = CONFIGS[config % CONFIGS.len()].lines().map(str::to_owned);
+            let other = CONFIGS[config % CONFIGS.len()].0.lines().map(str::to_owned);
             let other: Vec<_> = other.collect();
             if !other.is_empty() {
                 let range = block(&other, from % other.len());
@@ -233,19 +236,18 @@ fn insert(lines: &mut Vec<String>, to: usize, block: &[String]) {
 }
 
 /// Limits as small as the fixtures allow, so that a mutation that explodes ends soon.
-fn tight() -> Options {
-    let mut options = options();
-    options.values.git_branch = Some("main".to_owned());
-    options.limits.nodes = 20_000;
-    options.limits.expansion = 2_000_000;
-    options.limits.jobs = 500;
+fn tight(mut options: Options) -> Options {
+    options.values.git_branch.get_or_insert("main".to_owned());
+    let limits = &mut options.limits;
+    limits.nodes = limits.nodes.min(20_000);
+    limits.expansion = limits.expansion.min(2_000_000);
+    limits.jobs = limits.jobs.min(500);
     options
 }
 
 /// Compiles a config and holds that what comes out is sound and within the limits.
-fn try_out(source: &SourceFile) {
-    let options = tight();
-    let diagnostics = match compile(source, &options) {
+fn try_out(source: &SourceFile, options: &Options) {
+    let diagnostics = match compile(source, options) {
         Ok(compiled) => {
             let workflows = &compiled.plan.workflows;
             assert!(!workflows.is_empty() && workflows.iter().all(|it| !it.jobs.is_empty()));
@@ -263,19 +265,11 @@ fn try_out(source: &SourceFile) {
             errors
         }
     };
-    check_places(source, &diagnostics, &options);
-    if let Ok(config) = expand(source, &options) {
+    assert!(diagnostics.len() <= options.limits.diagnostics);
+    check_places(source, &diagnostics);
+    if let Ok(config) = expand(source, options) {
         check_process(&config);
     }
-}
-
-fn check_places(source: &SourceFile, diagnostics: &Diagnostics, options: &Options) {
-    assert!(diagnostics.len() <= options.limits.diagnostics);
-    for one in diagnostics {
-        let place = one.location.start..one.location.end;
-        assert!(source.text.get(place).is_some(), "{one:?}");
-    }
-    let _ = diagnostics.render(source, true);
 }
 
 /// The expanded form of what compiles compiles to itself.
@@ -303,11 +297,11 @@ proptest! {
         index in any::<prop::sample::Index>(),
         mutations in prop::collection::vec(mutation(), 1..6),
     ) {
-        let config: &String = index.get(CONFIGS.as_slice());
-        let text = mutate(config, &mutations);
+        let (text, options) = index.get(CONFIGS.as_slice());
+        let text = mutate(text, &mutations);
         let source = SourceFile::new("config.yml", text);
         // The text says more than the numbers that it was made of.
-        let tried = std::panic::catch_unwind(|| try_out(&source));
+        let tried = std::panic::catch_unwind(|| try_out(&source, options));
         prop_assert!(tried.is_ok(), "{}", source.text);
     }
 }

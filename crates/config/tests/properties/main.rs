@@ -6,6 +6,8 @@ mod cases;
 mod dice;
 mod generate;
 mod names;
+#[path = "../support/places.rs"]
+mod places;
 mod steps;
 #[path = "../support/mod.rs"]
 mod support;
@@ -16,8 +18,9 @@ use cases::cases;
 use dice::Dice;
 use generate::{Generated, Generator};
 use outrider_config::diagnostic::code;
-use outrider_config::{Diagnostics, Options, ParameterValue, SourceFile, compile, expand, process};
+use outrider_config::{Options, ParameterValue, SourceFile, compile, expand, process};
 use outrider_model::plan::Plan;
+use places::check_places;
 use proptest::prelude::*;
 use tree::Tree;
 
@@ -62,16 +65,6 @@ fn plan(text: &str, options: &Options) -> Option<Plan> {
         Err(errors) if errors.iter().any(|it| it.code == code::NOTHING_TO_RUN) => None,
         Err(errors) => panic!("{}\n{text}", errors.render(&source, false)),
     }
-}
-
-/// What is said about a config points into it, and can be shown.
-fn check_places(source: &SourceFile, diagnostics: &Diagnostics) {
-    for one in diagnostics {
-        let place = one.location.start..one.location.end;
-        let inside = source.text.get(place).is_some();
-        assert!(inside, "{one:?} points outside of\n{}", source.text);
-    }
-    let _ = diagnostics.render(source, true);
 }
 
 /// A plan without the order of mappings: that of workflows, and of the jobs of a matrix.
