@@ -1,10 +1,13 @@
 //! What callers of the crate rely on.
 
+#[path = "support/fixtures.rs"]
+mod fixtures;
 mod support;
 
+use fixtures::fixtures;
 use outrider_config::{Options, ParameterValue, SourceFile, compile};
 use outrider_model::plan::Plan;
-use support::{fixtures, options};
+use support::options;
 
 const CONFIG: &str = "\
 version: 2.1
@@ -105,7 +108,7 @@ fn the_order_of_definitions_does_not_matter() {
 
 #[test]
 fn the_same_input_gives_the_same_output() {
-    for case in fixtures() {
+    for case in fixtures(&["cases", "fixtures"]) {
         let source = SourceFile::new("config.yml", std::fs::read_to_string(case).unwrap());
         let once = || match compile(&source, &options()) {
             Ok(compiled) => (Some(compiled.plan), compiled.warnings),

@@ -6,21 +6,26 @@
 //! `#: branch main`, `#: workflow name`, `#: job name`, `#: limit jobs 3`,
 //! `#: orb acme/tools@1.2.3 tools.yml` (a file in `orbs/`).
 
+#[path = "support/fixtures.rs"]
+mod fixtures;
+#[path = "support/golden.rs"]
+mod golden;
 #[path = "support/load.rs"]
 mod load;
 mod support;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use fixtures::fixtures;
+use golden::compare;
 use load::load;
 use outrider_config::compile;
 use outrider_config::diagnostic::code;
-use support::fixtures;
 
 #[test]
 fn every_case_gives_what_stands_beside_it() {
-    let cases = fixtures();
+    let cases = fixtures(&["cases"]);
     assert!(cases.len() > 50, "the cases are gone");
     let wrong: Vec<String> = cases.iter().flat_map(|case| check(case)).collect();
     assert!(
@@ -33,7 +38,7 @@ fn every_case_gives_what_stands_beside_it() {
 #[test]
 fn every_diagnostic_has_a_case() {
     let mut shown = BTreeSet::new();
-    for case in fixtures() {
+    for case in fixtures(&["cases"]) {
         let (source, options) = load(&case);
         let diagnostics = match compile(&source, &options) {
             Ok(compiled) => compiled.warnings,
@@ -60,24 +65,4 @@ fn check(case: &Path) -> Vec<String> {
         .into_iter()
         .filter_map(|(suffix, actual)| compare(&case.with_extension(suffix), actual))
         .collect()
-}
-
-fn compare(path: &PathBuf, actual: Option<String>) -> Option<String> {
-    let expected = std::fs::read_to_string(path).ok();
-    if actual == expected {
-        return None;
-    }
-    if std::env::var_os("OUTRIDER_BLESS").is_some() {
-        match &actual {
-            Some(actual) => std::fs::write(path, actual).unwrap(),
-            None => std::fs::remove_file(path).unwrap(),
-        }
-        return None;
-    }
-    let none = || "(nothing)\n".to_owned();
-    let (expected, actual) = (expected.unwrap_or_else(none), actual.unwrap_or_else(none));
-    Some(format!(
-        "--- {}, expected:\n{expected}--- actual:\n{actual}",
-        path.display()
-    ))
 }

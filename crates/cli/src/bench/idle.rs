@@ -13,9 +13,9 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use super::BenchArgs;
 use super::platform::CLASS;
 use super::table::{self, Figure, rounded};
+use super::{BenchArgs, memory};
 use crate::failure::{Failure, code};
 
 /// As many claims wait at the server.
@@ -111,11 +111,7 @@ impl Process {
 
     /// Resident memory in KB.
     fn rss(&self) -> Result<f64, Failure> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id()));
-        let status = status.map_err(|error| Failure::internal("read /proc", error))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-        number.ok_or_else(|| Failure::new(code::FAILED, "the measured process ended"))
+        memory::kb(self.0.id(), memory::RESIDENT)
     }
 }
 

@@ -1,10 +1,12 @@
 //! `outrider bench`: what this build does on this host, each figure beside its floor: what the host
 //! itself does in the same run without Outrider. Compare ratios, not figures of different hosts.
 
+mod config;
 mod dispatch;
 mod floors;
 mod idle;
 mod logs;
+mod memory;
 mod platform;
 mod table;
 mod tap;
@@ -18,6 +20,8 @@ use crate::failure::Failure;
 /// What to measure.
 #[derive(Subcommand)]
 pub enum BenchVerb {
+    /// How fast a config becomes a plan, and in how much memory.
+    Config(BenchArgs),
     /// Whole lives of tasks: how many a second, and how soon a step's first byte is there.
     Dispatch(BenchArgs),
     /// Memory of a runner and a server that have nothing to do.
@@ -44,6 +48,7 @@ pub async fn run(verb: BenchVerb) -> Result<ExitCode, Failure> {
         eprintln!("This is a debug build: the figures say nothing. Build with --release.");
     }
     match verb {
+        BenchVerb::Config(args) => config::run(args)?,
         BenchVerb::Dispatch(args) => dispatch::run(args).await?,
         BenchVerb::Idle(args) => idle::run(args).await?,
         BenchVerb::Logs(args) => logs::run(args).await?,

@@ -149,7 +149,8 @@ pub async fn submit(
     Ok(client.submit_pipeline(&request, None).await?)
 }
 
-fn class() -> Result<ClassName, Failure> {
+/// The class of all measured tasks, as a name.
+pub fn class() -> Result<ClassName, Failure> {
     CLASS
         .parse()
         .map_err(|error: outrider_model::InvalidClassName| Failure::internal("name a class", error))

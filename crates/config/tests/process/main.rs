@@ -1,15 +1,18 @@
 //! The expanded form of configs: it compiles to the same, and is its own expanded form.
 
+#[path = "../support/fixtures.rs"]
+mod fixtures;
 mod generated;
 #[path = "../support/load.rs"]
 mod load;
 #[path = "../support/mod.rs"]
 mod support;
 
+use fixtures::fixtures;
 use load::load;
 use outrider_config::expanded::Expanded;
 use outrider_config::{Options, SourceFile, expand, process};
-use support::{fixtures, options};
+use support::options;
 
 fn expanded(text: &str, options: &Options) -> Expanded {
     let source = SourceFile::new("config.yml", text);
@@ -53,7 +56,7 @@ fn plans(config: &Expanded) -> Vec<String> {
 #[test]
 fn every_case_is_processed_once_and_for_all() {
     let mut processed = 0;
-    for case in fixtures() {
+    for case in fixtures(&["cases", "fixtures"]) {
         let (source, options) = load(&case);
         // A config in which nothing holds has nothing to say.
         let config = expand(&source, &options).ok();

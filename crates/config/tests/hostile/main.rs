@@ -1,12 +1,21 @@
 //! Inputs that mean harm, or that are merely broken: every one ends in a plan or in diagnostics,
 //! never in a panic, and with bounded work.
 
+#[path = "../support/cases.rs"]
+mod cases;
+#[path = "../support/fixtures.rs"]
+mod fixtures;
+#[path = "../support/load.rs"]
+mod load;
+mod mutations;
+#[path = "../support/places.rs"]
+mod places;
+#[path = "../support/mod.rs"]
 mod support;
 
 use outrider_config::diagnostic::code;
-use outrider_config::{Diagnostics, Options, SourceFile, compile};
-use proptest::prelude::*;
-use support::{fixtures, options};
+use outrider_config::{Diagnostics, SourceFile, compile};
+use support::options;
 
 fn errors(text: impl Into<String>) -> Diagnostics {
     let source = SourceFile::new("config.yml", text);
@@ -266,135 +275,4 @@ fn line_ends_and_marks_of_windows_change_nothing() {
     };
     assert_eq!(plan(text), plan(&text.replace('\n', "\r\n")));
     assert_eq!(plan(text), plan(&format!("\u{feff}{text}")));
-}
-
-/// A change to a text, made of numbers so that proptest can shrink it.
-#[derive(Clone, Debug)]
-enum Mutation {
-    Replace(usize, u8),
-    Insert(usize, &'static str),
-    Delete(usize, usize),
-    Truncate(usize),
-    SwapLines(usize, usize),
-    DuplicateLine(usize),
-}
-
-fn mutation() -> impl Strategy<Value = Mutation> {
-    let pieces = prop::sample::select(vec![
-        "<<",
-        ">>",
-        "<< parameters.x >>",
-        "<< pipeline.id >>",
-        "\\",
-        "\n",
-        "  ",
-        "\t",
-        ": ",
-        "- ",
-        "*a ",
-        "&a ",
-        "<<: *a\n",
-        "[",
-        "]",
-        "{",
-        "}",
-        "'",
-        "\"",
-        "|",
-        "!!str ",
-        "\0",
-        "é",
-        "🦀",
-        "~",
-        "---\n",
-        "\u{feff}",
-        "%",
-        "? ",
-        "0",
-        "-1",
-        "1e999",
-        "\r",
-        "\u{85}",
-        "\u{2028}",
-    ]);
-    prop_oneof![
-        (any::<usize>(), any::<u8>()).prop_map(|(at, byte)| Mutation::Replace(at, byte)),
-        (any::<usize>(), pieces).prop_map(|(at, piece)| Mutation::Insert(at, piece)),
-        (any::<usize>(), 1..40_usize).prop_map(|(at, length)| Mutation::Delete(at, length)),
-        any::<usize>().prop_map(Mutation::Truncate),
-        (any::<usize>(), any::<usize>()).prop_map(|(a, b)| Mutation::SwapLines(a, b)),
-        any::<usize>().prop_map(Mutation::DuplicateLine),
-    ]
-}
-
-fn mutate(text: &str, mutations: &[Mutation]) -> String {
-    let mut bytes = text.as_bytes().to_vec();
-    for mutation in mutations {
-        let at = |at: usize| at % (bytes.len() + 1);
-        match *mutation {
-            Mutation::Replace(place, byte) if !bytes.is_empty() => {
-                let place = place % bytes.len();
-                bytes[place] = byte;
-            }
-            Mutation::Replace(..) => {}
-            Mutation::Insert(place, piece) => {
-                let place = at(place);
-                bytes.splice(place..place, piece.bytes());
-            }
-            Mutation::Delete(place, length) => {
-                let place = at(place);
-                let end = (place + length).min(bytes.len());
-                bytes.drain(place..end);
-            }
-            Mutation::Truncate(place) => bytes.truncate(at(place)),
-            Mutation::SwapLines(a, b) => {
-                let mut lines: Vec<_> = bytes.split(|byte| *byte == b'\n').collect();
-                let count = lines.len();
-                lines.swap(a % count, b % count);
-                bytes = lines.join(&b'\n');
-            }
-            Mutation::DuplicateLine(line) => {
-                let mut lines: Vec<_> = bytes.split(|byte| *byte == b'\n').collect();
-                let line = line % lines.len();
-                lines.insert(line, lines[line]);
-                bytes = lines.join(&b'\n');
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-/// Limits as small as the fixtures allow, so that a mutation that explodes ends soon.
-fn tight() -> Options {
-    let mut options = options();
-    options.limits.nodes = 20_000;
-    options.limits.expansion = 1_000_000;
-    options
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn broken_configs_never_panic(
-        index in any::<prop::sample::Index>(),
-        mutations in prop::collection::vec(mutation(), 1..6),
-    ) {
-        let fixtures = fixtures();
-        let text = std::fs::read_to_string(index.get(&fixtures)).unwrap();
-        let source = SourceFile::new("config.yml", mutate(&text, &mutations));
-        match compile(&source, &tight()) {
-            Ok(compiled) => {
-                prop_assert!(compiled.plan.workflows.iter().all(|it| !it.jobs.is_empty()));
-                prop_assert!(!compiled.plan.workflows.is_empty());
-            }
-            Err(errors) => {
-                prop_assert!(!errors.is_empty());
-                for one in &errors {
-                    prop_assert!(source.text.get(one.location.start..one.location.end).is_some());
-                }
-                let _ = errors.render(&source, true);
-            }
-        }
-    }
 }
