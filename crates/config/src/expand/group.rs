@@ -74,6 +74,11 @@ impl Expander<'_> {
         let mut items = self.level(&group.jobs);
         items.retain(|item| !self.is_nested(item));
         for item in &mut items {
+            let names = 1 + item.requires.len();
+            let cost = prefix.len().saturating_mul(names);
+            if !self.reader.cx.spend(cost, item.invocation.job_span) {
+                break;
+            }
             item.name = format!("{prefix}-{}", item.name);
             for requirement in &mut item.requires {
                 requirement.job = format!("{prefix}-{}", requirement.job);

@@ -104,13 +104,15 @@ impl Expander<'_> {
     }
 
     /// Names as given, or those of the jobs, with a number if they would be there twice. Job groups
-    /// get none: each use of one must have a name of its own.
+    /// get none: each use of one must have a name of its own. Names count towards the limit: a
+    /// matrix or an alias repeats long ones.
     fn names(&self, jobs: &[Numbered]) -> Vec<String> {
         let mut uses = HashMap::<_, (usize, usize)>::new();
         for (_, job) in jobs {
             uses.entry(base(job)).or_default().0 += 1;
         }
-        let mut name_of = |job| match uses.get_mut(base(job)) {
+        let mut name_of = |job: &Invocation| match uses.get_mut(base(job)) {
+            _ if !self.reader.cx.spend(base(job).len(), job.job_span) => String::new(),
             Some((total, used)) if *total > 1 && !self.groups.contains_key(&job.job) => {
                 *used += 1;
                 format!("{}-{used}", base(job))
@@ -148,7 +150,8 @@ impl Expander<'_> {
                 self.report_unknown_requirement(requires, names, jobs);
                 continue;
             };
-            if !self.reader.cx.spend(64 * found.len(), requires.span) {
+            let cost: usize = found.iter().map(|to| 64 + names[*to].len()).sum();
+            if !self.reader.cx.spend(cost, requires.span) {
                 break;
             }
             for to in found {

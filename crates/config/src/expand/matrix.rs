@@ -63,12 +63,22 @@ impl Expander<'_> {
         }
         let invocations = chosen.into_iter();
         invocations
-            .map(|values| self.member(used, &body, &matrix, &values))
+            .map_while(|values| self.member(used, &body, &matrix, &values))
             .collect()
     }
 
-    /// One job of a matrix.
-    fn member(&self, used: &Use, body: &Mapping, matrix: &Matrix, values: &[Node]) -> Invocation {
+    /// One job of a matrix; nothing once the limit is passed.
+    fn member(
+        &self,
+        used: &Use,
+        body: &Mapping,
+        matrix: &Matrix,
+        values: &[Node],
+    ) -> Option<Invocation> {
+        let name = member_name(&used.job, matrix, values);
+        if !self.reader.cx.spend(name.len(), used.span) {
+            return None;
+        }
         let named = || matrix.parameters.iter().zip(values);
         let scope = named().map(|((name, _), value)| (name.clone(), Some(value.clone())));
         let mut invocation = self.invocation(used, body, Some(&scope.collect()));
@@ -80,9 +90,8 @@ impl Expander<'_> {
         invocation.arguments.entries.extend(arguments);
         let alias = matrix.alias.as_deref();
         invocation.alias = Some(alias.map_or_else(|| used.job.clone(), Rc::from));
-        let name = || member_name(&used.job, matrix, values);
-        invocation.name = invocation.name.or_else(|| Some(name()));
-        invocation
+        invocation.name = invocation.name.or(Some(name));
+        Some(invocation)
     }
 
     /// A parameter has its value from the matrix or from the job. From both, that of the matrix

@@ -122,6 +122,10 @@ impl Expander<'_> {
             mut invocation,
             requires,
         } = item;
+        let cost = name.len() + invocation.job.len();
+        if !self.reader.cx.spend(cost, invocation.job_span) {
+            return None;
+        }
         let (kind, origin, branches) = match invocation.kind.take() {
             Some(kind) => {
                 self.refuse_arguments(&invocation);
