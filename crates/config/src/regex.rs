@@ -6,6 +6,7 @@ use std::sync::Arc;
 use fancy_regex::RegexBuilder;
 
 /// Bounds on one expression: it comes from a config, and may be made to take for ever.
+const LONGEST: usize = 8 * 1024;
 const LARGEST: usize = 256 * 1024;
 const MOST_INSTRUCTIONS: usize = 20_000;
 const MOST_BACKTRACKING: usize = 20_000;
@@ -24,6 +25,10 @@ pub(crate) struct TooHard;
 impl Regex {
     /// Compiles an expression, or says in one line what is wrong with it.
     pub(crate) fn new(text: &str) -> Result<Self, String> {
+        // While it is read, each character takes some hundred bytes.
+        if text.len() > LONGEST {
+            return Err(format!("it is longer than {LONGEST} bytes"));
+        }
         let mut builder = RegexBuilder::new(&format!("\\A(?:{})\\z", from_java(text)));
         builder
             .backtrack_limit(MOST_BACKTRACKING)
@@ -164,5 +169,7 @@ mod tests {
         let regex = Regex::new(r"(?=(a|aa)+$)(a|a)+\1b").unwrap();
         assert_eq!(regex.matches(&"a".repeat(60)), Err(TooHard));
         assert!(Regex::new(&"(?=\\pL{500})".repeat(500)).is_err());
+        assert!(Regex::new(&"a".repeat(LONGEST)).is_ok());
+        assert!(Regex::new(&"a".repeat(LONGEST + 1)).is_err());
     }
 }
