@@ -21,6 +21,8 @@ pub struct ApiError {
     pub diagnostics: Vec<Diagnostic>,
     /// The diagnostics as text.
     pub rendered: Option<String>,
+    /// The orbs that it uses and that nobody here has.
+    pub missing_orbs: Vec<String>,
 }
 
 impl ApiError {
@@ -32,6 +34,7 @@ impl ApiError {
             advice: None,
             diagnostics: Vec::new(),
             rendered: None,
+            missing_orbs: Vec::new(),
         }
     }
 
@@ -76,6 +79,7 @@ impl ApiError {
             advice: self.advice,
             diagnostics: self.diagnostics,
             rendered: self.rendered,
+            missing_orbs: self.missing_orbs,
             request_id,
         }
     }

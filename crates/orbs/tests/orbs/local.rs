@@ -312,6 +312,7 @@ fn wanted(reference: OrbReference) -> Wanted {
 async fn many_may_write_the_cache_at_once() {
     let home = Home::new();
     let orb = Found {
+        name: None,
         resolved: Some(released("a", (1, 0, 0))),
         text: "x".repeat(100_000),
     };
@@ -330,6 +331,7 @@ async fn a_damaged_file_in_the_cache_is_not_used() {
     let home = Home::new();
     let cache = Cache::new(home.path("cache"));
     let orb = Found {
+        name: None,
         resolved: Some(released("a", (1, 0, 0))),
         text: "some text".to_owned(),
     };
@@ -363,6 +365,7 @@ async fn names_lead_nowhere_else() {
         let reference = released(name, (1, 0, 0));
         assert!(directory.find(&wanted(reference.clone())).await.is_err());
         let orb = Found {
+            name: None,
             resolved: Some(reference),
             text: "text".to_owned(),
         };
