@@ -11,7 +11,8 @@ use outrider_config::{Options, OrbReference, Orbs, SourceFile};
 use outrider_model::ClassName;
 use outrider_model::secret::Token;
 use outrider_orbs::{
-    DEFAULT_REGISTRY, InvalidSettings, Network, Resolution, ResolveError, Resolver, Settings, UrlPrefix,
+    DEFAULT_REGISTRY, InvalidSettings, Network, Resolution, ResolveError, Resolver, Settings,
+    UrlPrefix,
 };
 use outrider_server::{ApiError, OrbSource};
 

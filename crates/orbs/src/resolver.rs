@@ -239,7 +239,8 @@ impl Resolver {
             OrbReference::Registry { .. } => (&self.directories[..], &self.registry),
         };
         let directories = directories.iter().map(|directory| directory as &dyn Source);
-        let here = directories.chain(std::iter::once(&BuiltIn as &dyn Source));
+        let built_in = BuiltIn::has(&wanted.reference).then_some(&BuiltIn as &dyn Source);
+        let here = directories.chain(built_in);
         let remote = std::iter::once(&**remote);
         if wanted.is_fixed() {
             here.chain(cache).chain(remote).collect()

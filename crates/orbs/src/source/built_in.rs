@@ -27,6 +27,27 @@ const ORBS: &[(&str, &str, &str)] = &[
 #[derive(Clone, Copy, Debug)]
 pub struct BuiltIn;
 
+impl BuiltIn {
+    /// Whether it has an orb. Who has none of a name is not worth a word.
+    pub fn has(reference: &OrbReference) -> bool {
+        source(reference).is_some()
+    }
+}
+
+/// What people call an orb of the program, and its YAML.
+fn source(reference: &OrbReference) -> Option<(String, &'static str)> {
+    let OrbReference::Registry {
+        namespace, name, ..
+    } = reference
+    else {
+        return None;
+    };
+    let (.., text) = ORBS
+        .iter()
+        .find(|orb| orb.0 == namespace && orb.1 == name)?;
+    Some((format!("{namespace}/{name} (built into Outrider)"), text))
+}
+
 #[async_trait]
 impl Source for BuiltIn {
     fn name(&self) -> String {
@@ -34,18 +55,12 @@ impl Source for BuiltIn {
     }
 
     async fn find(&self, wanted: &Wanted) -> Result<Found, Miss> {
-        let OrbReference::Registry {
-            namespace, name, ..
-        } = &wanted.reference
-        else {
-            return Err(Miss::Absent("has no orbs of this kind".to_owned()));
-        };
-        let orb = ORBS.iter().find(|orb| orb.0 == namespace && orb.1 == name);
-        let (namespace, name, text) = orb.ok_or_else(|| Miss::Absent("has no such orb".to_owned()))?;
+        let (name, text) = source(&wanted.reference)
+            .ok_or_else(|| Miss::Absent(format!("has no {}", wanted.reference)))?;
         Ok(Found {
             resolved: None,
-            name: Some(format!("{namespace}/{name} (built into Outrider)")),
-            text: (*text).to_owned(),
+            name: Some(name),
+            text: text.to_owned(),
         })
     }
 

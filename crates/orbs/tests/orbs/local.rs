@@ -56,6 +56,31 @@ async fn the_first_folder_that_has_an_orb_wins() {
 }
 
 #[tokio::test]
+async fn what_is_in_the_program_stands_for_every_version_and_is_not_locked() {
+    let home = Home::new();
+    for reference in [
+        "circleci/continuation@0.1.2",
+        "circleci/continuation@volatile",
+        "circleci/path-filtering@2",
+        "circleci/path-filtering@dev:mine",
+    ] {
+        let resolution = home.resolve(&home.settings(), &[reference]).await.unwrap();
+        let orb = &resolution.orbs[&reference.parse::<OrbReference>().unwrap()];
+        let (name, _) = reference.split_once('@').unwrap();
+        assert_eq!(orb.name, format!("{name} (built into Outrider)"));
+        assert!(resolution.warnings.is_empty() && !home.path("orbs.lock").exists());
+    }
+    let settings = Settings {
+        directories: vec![home.path("mine")],
+        ..home.settings()
+    };
+    home.write("mine/circleci/continuation/1.0.0.yml", "mine");
+    let own = "circleci/continuation@1";
+    let resolution = home.resolve(&settings, &[own]).await.unwrap();
+    assert_eq!(text(&resolution, own), "mine");
+}
+
+#[tokio::test]
 async fn a_missing_orb_says_who_was_asked_and_where_to_put_it() {
     let home = Home::new();
     let resolution = home

@@ -13,6 +13,7 @@ use outrider_store::{CancelTarget, Event, EventSeq, NewPipeline, Reserved};
 
 use super::{Core, orbs};
 use crate::ApiError;
+use crate::error::InvalidConfig;
 use crate::watch::Topic;
 
 /// What a config is called where its sender did not say.
@@ -196,9 +197,11 @@ pub(super) async fn compile(
 fn invalid_config(source: &SourceFile, options: &Options, diagnostics: &Diagnostics) -> ApiError {
     let mut error = ApiError::new(ErrorCode::InvalidConfig, "the config does not compile")
         .advise("Mend what the diagnostics point at, and send it again.");
-    error.rendered = Some(diagnostics.render(source, false));
-    error.diagnostics = diagnostics.iter().map(on_the_wire).collect();
-    error.missing_orbs = orbs::missing(source, options);
+    error.config = Some(Box::new(InvalidConfig {
+        diagnostics: diagnostics.iter().map(on_the_wire).collect(),
+        rendered: diagnostics.render(source, false),
+        missing_orbs: orbs::missing(source, options),
+    }));
     error
 }
 

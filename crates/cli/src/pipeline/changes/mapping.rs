@@ -253,7 +253,10 @@ mod tests {
         assert_eq!(problem, "the line has 5 words");
         let (text, line, problem) = wrong("a b", "\n(");
         assert_eq!((text, line), (Text::Exclude, 2));
-        assert!(problem.starts_with("`(` is no regular expression"), "{problem}");
+        assert!(
+            problem.starts_with("`(` is no regular expression"),
+            "{problem}"
+        );
 
         let hard = Mapping::parse("(?=(a|aa)+$)(a|a)+\\1b x 1", "").unwrap();
         let bad = hard.select(&["a".repeat(60)], "").unwrap_err();

@@ -55,9 +55,9 @@ pub struct ChangesArgs {
     /// Count files that are not committed too; `outrider run` sets it.
     #[arg(long, env = "OUTRIDER_UNCOMMITTED")]
     uncommitted: bool,
-    /// Write the parameters into a file, as JSON; repeat it for more.
+    /// Write the parameters into a file, as JSON.
     #[arg(long, value_name = "FILE")]
-    parameters_file: Vec<String>,
+    parameters_file: Option<String>,
     /// Write the names of the configs into a file, one on a line.
     #[arg(long, value_name = "FILE")]
     configs_file: Option<String>,
@@ -102,7 +102,9 @@ impl ChangesArgs {
             &mut self.config,
         ];
         let files = self.parameters_file.iter_mut();
-        let files = files.chain(&mut self.configs_file).chain(&mut self.files_file);
+        let files = files
+            .chain(&mut self.configs_file)
+            .chain(&mut self.files_file);
         for text in texts.into_iter().chain(files) {
             *text = substitute(text, value);
         }
@@ -145,9 +147,8 @@ impl ChangesArgs {
     }
 
     fn write(&self, found: &Found) -> Result<(), Failure> {
-        let parameters = format!("{}\n", serde_json::json!(found.parameters));
-        for path in &self.parameters_file {
-            write(path, &parameters)?;
+        if let Some(path) = &self.parameters_file {
+            write(path, &format!("{}\n", serde_json::json!(found.parameters)))?;
         }
         if let Some(path) = &self.configs_file {
             write(path, &lines(&found.configs))?;
@@ -182,7 +183,7 @@ fn write(path: &str, text: &str) -> Result<(), Failure> {
 
 fn print(found: &Found) {
     match &found.since {
-        Some(since) => say!("{} files have changed since {since}", found.files.len()),
+        Some(since) => say!("changed since {since}: {} files", found.files.len()),
         None => say!("nothing has changed: the commit is in the base revision already"),
     }
     for file in &found.files {

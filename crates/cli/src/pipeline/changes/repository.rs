@@ -69,13 +69,15 @@ impl Git {
         let here = Self {
             root: PathBuf::from("."),
         };
-        let root = here.run(&["rev-parse", "--show-toplevel"]).map_err(|said| {
-            let message = format!("the working directory is in no git repository: {said}");
-            Failure::new(code::NOT_FOUND, message).advise(
+        let root = here
+            .run(&["rev-parse", "--show-toplevel"])
+            .map_err(|said| {
+                let message = format!("the working directory is in no git repository: {said}");
+                Failure::new(code::NOT_FOUND, message).advise(
                 "Check out the code before this step. `outrider run` takes the history along only \
                  if it is given the root of the repository.",
             )
-        })?;
+            })?;
         Ok(Self {
             root: PathBuf::from(root.trim_end_matches('\n')),
         })
@@ -194,7 +196,13 @@ impl Git {
 
     /// Files that differ. One that was renamed counts under its new name.
     fn difference(&self, between: &[&str]) -> Result<Vec<String>, Failure> {
-        let diff = ["diff", "--name-only", "-z", "--no-ext-diff", "--find-renames"];
+        let diff = [
+            "diff",
+            "--name-only",
+            "-z",
+            "--no-ext-diff",
+            "--find-renames",
+        ];
         let arguments = [&diff, between, &["--"]].concat();
         Ok(paths(&self.must(&arguments)?).collect())
     }

@@ -57,12 +57,15 @@ impl From<ApiError> for Refusal {
             StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY => StatusCode::BAD_REQUEST,
             status => status,
         };
-        let body = Message {
-            message: match error.rendered {
-                Some(rendered) => format!("{}\n{rendered}", error.message),
-                None => error.message,
+        let body = match error.config {
+            Some(config) => Message {
+                message: format!("{}\n{}", error.message, config.rendered),
+                missing_orbs: config.missing_orbs,
             },
-            missing_orbs: error.missing_orbs,
+            None => Message {
+                message: error.message,
+                missing_orbs: Vec::new(),
+            },
         };
         Self { status, body }
     }
