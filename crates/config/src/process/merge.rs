@@ -119,7 +119,7 @@ mod tests {
             "\"on\": |\n  one\n  two\nbase: &base {x: 1}\ncopy: {<<: *base, y: [[~, []]]}\n",
         ]);
         let expected = "a: 1.10\nb: \"1.10\"\nc: yes\nd: \"yes\"\ne:\nf: << pipeline.number >>\n\
-                        \"on\": |\n  one\n  two\nbase:\n  x: 1\ncopy:\n  y:\n  - - ~\n    - []\n  \
+                        \"on\": |\n  one\n  two\nbase:\n  x: 1\ncopy:\n  \"y\":\n  - - ~\n    - []\n  \
                         x: 1\n";
         assert_eq!(text.unwrap(), expected);
     }
