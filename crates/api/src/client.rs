@@ -400,11 +400,15 @@ async fn refusal(response: Response) -> ClientError {
         advice,
         diagnostics: Vec::new(),
         rendered: None,
+        missing_orbs: Vec::new(),
         request_id: None,
     };
     let detail = match serde_json::from_slice::<Refusal>(&body) {
         Ok(Refusal::Ours(body)) => body.error,
-        Ok(Refusal::Plain(Message { message })) => plain(message, None),
+        Ok(Refusal::Plain(refused)) => ErrorDetail {
+            missing_orbs: refused.missing_orbs,
+            ..plain(refused.message, None)
+        },
         Err(_) => plain(
             format!("the answer was HTTP {status}, and not from an Outrider server"),
             Some("Check the URL, and any proxy in between.".to_owned()),

@@ -27,7 +27,7 @@ pub struct ContinuePipeline {
     #[schema(value_type = Object)]
     pub parameters: BTreeMap<String, serde_json::Value>,
     /// Of Outrider, not of CircleCI: the orbs that the config uses, and those that they use, by how
-    /// they are named there. The server asks nobody for others.
+    /// they are named there. The server asks nobody over the network for others.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub orbs: BTreeMap<String, OrbSource>,
 }
@@ -41,7 +41,11 @@ impl fmt::Debug for ContinuePipeline {
 
 /// The answer, also where the call is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
 pub struct Message {
     /// For people.
     pub message: String,
+    /// The orbs that the config uses and that nobody here has: the same call with them may do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing_orbs: Vec<String>,
 }

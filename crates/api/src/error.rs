@@ -26,6 +26,9 @@ pub struct ErrorDetail {
     /// The diagnostics as text, with the lines that they point at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rendered: Option<String>,
+    /// The orbs that the config uses and that nobody here has: the same call with them may do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing_orbs: Vec<String>,
     /// How the server's log names this request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,

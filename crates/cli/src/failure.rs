@@ -85,12 +85,17 @@ impl Failure {
         self.code
     }
 
+    /// What is wrong, and what to do about it.
+    pub fn text(&self) -> String {
+        let advice = self.advice.iter().map(|advice| format!("\n  {advice}"));
+        std::iter::once(self.message.trim_end().to_owned())
+            .chain(advice)
+            .collect()
+    }
+
     /// Prints it, and gives the exit code.
     pub fn report(&self) -> ExitCode {
-        hint!("error: {}", self.message.trim_end());
-        if let Some(advice) = &self.advice {
-            hint!("  {advice}");
-        }
+        hint!("error: {}", self.text());
         ExitCode::from(self.code)
     }
 }

@@ -99,6 +99,8 @@ impl Settings {
         RunnerSettings {
             hostname: hostname(),
             server_url: Some(self.server.url.clone()),
+            // Steps are processes of this host.
+            program: std::env::current_exe().ok(),
             slots: self.slots.max(1),
             max_run_time: self.max_run_time,
             stop_grace: self.stop_grace,

@@ -3,20 +3,24 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use async_trait::async_trait;
 use clap::Args;
-use outrider_api::pipelines::OrbSource;
-use outrider_config::{Options, Orbs, SourceFile};
+use outrider_api::ErrorCode;
+use outrider_api::pipelines::OrbSource as SentOrb;
+use outrider_config::{Options, OrbReference, Orbs, SourceFile};
 use outrider_model::ClassName;
 use outrider_model::secret::Token;
 use outrider_orbs::{
-    DEFAULT_REGISTRY, InvalidSettings, Network, ResolveError, Resolver, Settings, UrlPrefix,
+    DEFAULT_REGISTRY, InvalidSettings, Network, Resolution, ResolveError, Resolver, Settings,
+    UrlPrefix,
 };
+use outrider_server::{ApiError, OrbSource};
 
 use crate::failure::{Failure, code};
 use crate::show::hint;
 
 /// Where orbs come from.
-#[derive(Args)]
+#[derive(Args, Clone)]
 #[command(next_help_heading = "Orbs")]
 pub struct OrbArgs {
     /// A folder of orbs, asked before all others; repeat it for more. It holds
@@ -61,22 +65,7 @@ impl OrbArgs {
         source: &SourceFile,
         config: Option<&Path>,
     ) -> Result<Orbs, Failure> {
-        let options = Options::new(any_class()?);
-        let missing = |orbs: &Orbs| {
-            let orbs = orbs.clone();
-            let options = Options {
-                orbs,
-                ..options.clone()
-            };
-            outrider_config::missing_orbs(source, &options)
-        };
-        // Most configs need none: then the settings may be what they are.
-        if missing(&Orbs::new()).is_empty() {
-            return Ok(Orbs::new());
-        }
-        let lock = config.map(|path| path.with_file_name("orbs.lock"));
-        let resolver = Resolver::new(&self.settings()?)?;
-        let resolution = resolver.resolve(lock.as_deref(), missing).await?;
+        let resolution = self.look(source, &Orbs::new(), config).await?;
         for warning in &resolution.warnings {
             hint!("warning: {warning}");
         }
@@ -84,6 +73,23 @@ impl OrbArgs {
             hint!("{unresolved}\n  {}", unresolved.advice());
         }
         Ok(resolution.orbs)
+    }
+
+    /// Looks for the orbs that a config needs besides those that are given.
+    async fn look(
+        &self,
+        source: &SourceFile,
+        given: &Orbs,
+        config: Option<&Path>,
+    ) -> Result<Resolution, Failure> {
+        let missing = missing(source, given)?;
+        // Most configs need none: then the settings may be what they are.
+        if missing(&Orbs::new()).is_empty() {
+            return Ok(Resolution::default());
+        }
+        let lock = config.map(|path| path.with_file_name("orbs.lock"));
+        let resolver = Resolver::new(&self.settings()?)?;
+        Ok(resolver.resolve(lock.as_deref(), missing).await?)
     }
 
     fn settings(&self) -> Result<Settings, Failure> {
@@ -111,10 +117,78 @@ impl OrbArgs {
     }
 }
 
+/// The orbs that a server has without asking anybody: those in the program.
+pub struct BuiltInOrbs;
+
+#[async_trait]
+impl OrbSource for BuiltInOrbs {
+    async fn find(&self, config: &SourceFile, given: &Orbs) -> Result<Orbs, ApiError> {
+        let missing = missing(config, given)?;
+        let resolution = Resolver::built_in().resolve(None, missing).await;
+        Ok(resolution.map_err(Failure::from)?.orbs)
+    }
+}
+
+/// The orbs of the server in `outrider run`: it gets those of a continuation from where the run
+/// gets orbs, and holds them by the same lock file.
+pub struct RunOrbs {
+    args: OrbArgs,
+    config: PathBuf,
+}
+
+impl RunOrbs {
+    /// The orbs of a run of a config. What was chosen anew for the config itself stays chosen.
+    pub fn new(args: &OrbArgs, config: PathBuf) -> Self {
+        let args = OrbArgs {
+            update_orbs: false,
+            ..args.clone()
+        };
+        Self { args, config }
+    }
+}
+
+#[async_trait]
+impl OrbSource for RunOrbs {
+    async fn find(&self, config: &SourceFile, given: &Orbs) -> Result<Orbs, ApiError> {
+        let resolution = self.args.look(config, given, Some(&self.config)).await?;
+        // Nobody else would have it: this says what was tried.
+        match resolution.unresolved.first() {
+            None => Ok(resolution.orbs),
+            Some(unresolved) => Err(ApiError::new(
+                ErrorCode::InvalidConfig,
+                format!("{unresolved}\n  {}", unresolved.advice()),
+            )),
+        }
+    }
+}
+
+impl From<Failure> for ApiError {
+    fn from(failure: Failure) -> Self {
+        Self::new(ErrorCode::InvalidConfig, failure.text())
+    }
+}
+
+/// Which orbs a config needs besides those that are given and those that were found.
+fn missing<'a>(
+    source: &'a SourceFile,
+    given: &'a Orbs,
+) -> Result<impl Fn(&Orbs) -> Vec<OrbReference> + use<'a>, Failure> {
+    let options = Options::new(any_class()?);
+    Ok(move |found: &Orbs| {
+        let given = given.iter().chain(found);
+        let orbs = given.map(|(reference, orb)| (reference.clone(), orb.clone()));
+        let options = Options {
+            orbs: orbs.collect(),
+            ..options.clone()
+        };
+        outrider_config::missing_orbs(source, &options)
+    })
+}
+
 /// Orbs as a request carries them.
-pub fn on_the_wire(orbs: &Orbs) -> BTreeMap<String, OrbSource> {
+pub fn on_the_wire(orbs: &Orbs) -> BTreeMap<String, SentOrb> {
     let sent = orbs.iter().map(|(reference, orb)| {
-        let source = OrbSource {
+        let source = SentOrb {
             name: orb.name.clone(),
             text: orb.text.clone(),
         };

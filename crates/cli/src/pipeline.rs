@@ -1,5 +1,6 @@
 //! `outrider pipeline`
 
+mod changes;
 mod continuation;
 mod git;
 
@@ -33,7 +34,12 @@ pub enum PipelineVerb {
     /// Show a pipeline with its workflows and jobs.
     Show(ShowArgs),
     /// In a job of a config with `setup: true`: go on with another config.
-    Continue(continuation::ContinueArgs),
+    Continue(Box<continuation::ContinueArgs>),
+    /// In a job of a config with `setup: true`: end the pipeline with this config.
+    Finish(continuation::FinishArgs),
+    /// Say what has changed since a base revision, and which parameters and configs follow from it.
+    #[command(after_help = changes::EXAMPLES)]
+    Changes(Box<changes::ChangesArgs>),
     /// End a pipeline: what has not started never does, what runs is stopped.
     Cancel(CancelArgs),
 }
@@ -127,10 +133,14 @@ pub async fn run(verb: PipelineVerb) -> Result<ExitCode, Failure> {
         PipelineVerb::List(args) => list(args).await,
         PipelineVerb::Show(args) => show_one(args).await,
         PipelineVerb::Continue(args) => {
-            let answer = args.run().await?;
-            say!("{}", answer.message);
+            say!("{}", args.run().await?.message);
             Ok(ExitCode::SUCCESS)
         }
+        PipelineVerb::Finish(args) => {
+            say!("{}", args.run().await?.message);
+            Ok(ExitCode::SUCCESS)
+        }
+        PipelineVerb::Changes(args) => args.run(),
         PipelineVerb::Cancel(args) => {
             let canceled = args
                 .connection

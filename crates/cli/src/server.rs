@@ -9,13 +9,14 @@ use std::time::Duration;
 use clap::Args;
 use outrider_model::secret::Token;
 use outrider_model::{ClassName, Random};
-use outrider_server::{Parts, Server, ServerSettings, Timings, TlsFiles, Webhook};
+use outrider_server::{OrbSource, Parts, Server, ServerSettings, Timings, TlsFiles, Webhook};
 use outrider_service::{OsRandom, Shutdown, SystemClock, Tasks, crash};
 use outrider_store::sqlite::{SqliteOptions, SqliteStore};
 
 use crate::args::duration;
 use crate::failure::{Failure, code};
 use crate::local_runner::{self, LocalRunner};
+use crate::orbs::BuiltInOrbs;
 use crate::paths;
 use crate::show::{self, say};
 
@@ -99,7 +100,7 @@ pub async fn run(args: ServerArgs) -> Result<ExitCode, Failure> {
     let shutdown = Shutdown::new();
     let random: Arc<dyn Random> = Arc::new(OsRandom::new());
     let crash = args.crash_at.as_deref().map(crash::hook);
-    let parts = open_parts(&data, &random, crash)?;
+    let parts = open_parts(&data, &random, Arc::new(BuiltInOrbs), crash)?;
     let mut server = Server::bind(parts, args.settings(&data)?, shutdown.clone()).await?;
     let (admin, is_new) = admin_token(&data, random.as_ref())?;
     server.core().adopt_admin_token(&admin).await?;
@@ -180,6 +181,7 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 pub fn open_parts(
     data: &Path,
     random: &Arc<dyn Random>,
+    orbs: Arc<dyn OrbSource>,
     crash: Option<crash::CrashHook>,
 ) -> Result<Parts, Failure> {
     let options = SqliteOptions {
@@ -188,6 +190,7 @@ pub fn open_parts(
     };
     let store = SqliteStore::open(data, options)?;
     Ok(Parts {
+        orbs,
         store: Arc::new(store),
         clock: Arc::new(SystemClock),
         random: Arc::clone(random),

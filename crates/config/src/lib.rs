@@ -31,7 +31,8 @@ pub use limits::Limits;
 pub use options::{Options, ParameterValue, PipelineValues};
 pub use orbs::{InvalidOrbReference, Orb, OrbReference, OrbVersion, Orbs};
 pub use pattern::Pattern;
-pub use process::process;
+pub use process::{Unreadable, merge, process};
+pub use regex::{Regex, TooHard};
 pub use source::SourceFile;
 
 use context::Context;
@@ -44,7 +45,7 @@ use yaml::Span;
 /// A config that can run.
 #[derive(Clone, Debug)]
 pub struct Compiled {
-    /// What to run. Never empty.
+    /// What to run. Empty only if [`Options::may_be_empty`].
     pub plan: Plan,
     /// What its author should know.
     pub warnings: Diagnostics,

@@ -21,6 +21,8 @@ pub struct Options {
     /// Compile this job only, without what it requires. Its name is that in the workflow; if
     /// several workflows have it, the first one counts.
     pub only_job: Option<String>,
+    /// Whether a config of which nothing runs is right: one that continues a pipeline may end it.
+    pub may_be_empty: bool,
     /// The orbs at hand.
     pub orbs: Orbs,
     /// Bounds on the work.
@@ -36,6 +38,7 @@ impl Options {
             default_class,
             only_workflow: None,
             only_job: None,
+            may_be_empty: false,
             orbs: Orbs::new(),
             limits: Limits::default(),
         }

@@ -13,18 +13,18 @@ const MOST_BACKTRACKING: usize = 20_000;
 
 /// A regular expression. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Regex {
+pub struct Regex {
     text: Arc<str>,
     anchored: fancy_regex::Regex,
 }
 
 /// Why something cannot be said about a match: it takes too long to find out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TooHard;
+pub struct TooHard;
 
 impl Regex {
     /// Compiles an expression, or says in one line what is wrong with it.
-    pub(crate) fn new(text: &str) -> Result<Self, String> {
+    pub fn new(text: &str) -> Result<Self, String> {
         // While it is read, each character takes some hundred bytes.
         if text.len() > LONGEST {
             return Err(format!("it is longer than {LONGEST} bytes"));
@@ -46,12 +46,12 @@ impl Regex {
     }
 
     /// As written.
-    pub(crate) fn as_str(&self) -> &str {
+    pub fn as_str(&self) -> &str {
         &self.text
     }
 
     /// Whether the whole of a text matches.
-    pub(crate) fn matches(&self, text: &str) -> Result<bool, TooHard> {
+    pub fn matches(&self, text: &str) -> Result<bool, TooHard> {
         self.anchored.is_match(text).map_err(|_| TooHard)
     }
 }

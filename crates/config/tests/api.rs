@@ -30,6 +30,21 @@ fn plan(text: &str, options: &Options) -> Plan {
 }
 
 #[test]
+fn a_config_of_which_nothing_runs_is_right_where_the_caller_says_so() {
+    let off = "version: 2.1\njobs: {a: {machine: true, steps: [checkout]}}\n\
+               workflows: {w: {when: false, jobs: [a]}}\n";
+    for text in ["{version: 2, jobs: {}, workflows: {version: 2}}", off] {
+        let source = SourceFile::new("config.yml", text);
+        assert!(compile(&source, &options()).is_err(), "{text}");
+        let may_be_empty = Options {
+            may_be_empty: true,
+            ..options()
+        };
+        assert!(plan(text, &may_be_empty).workflows.is_empty(), "{text}");
+    }
+}
+
+#[test]
 fn the_quickstart_compiles_without_a_word() {
     let text = include_str!("../../../examples/quickstart/.circleci/config.yml");
     let source = SourceFile::new("config.yml", text);

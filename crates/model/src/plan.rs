@@ -10,7 +10,8 @@ use crate::{ClassName, Outcome};
 /// A compiled pipeline.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
-    /// The workflows that run, in the order of the config. Never empty.
+    /// The workflows that run, in the order of the config. Empty only where a pipeline is continued
+    /// with nothing more to run.
     pub workflows: Vec<WorkflowPlan>,
     /// Whether this is a setup config: one of its jobs may continue the pipeline, once, with the
     /// config that it has made.

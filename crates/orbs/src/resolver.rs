@@ -11,7 +11,7 @@ use crate::hash::ContentHash;
 use crate::lock::{Lock, Locked};
 use crate::settings::{InvalidSettings, Limits, Settings};
 use crate::source::{
-    Cache, Directory, Found, Kind, Miss, Offline, Registry, Source, UrlOrbs, Wanted,
+    BuiltIn, Cache, Directory, Found, Kind, Miss, Offline, Registry, Source, UrlOrbs, Wanted,
 };
 use crate::unresolved::{Problem, Tried, Unresolved, suggested_folder};
 
@@ -101,6 +101,19 @@ impl Resolver {
             update: settings.update,
             limits: settings.limits,
         })
+    }
+
+    /// A resolver that has the orbs of the program, and asks nobody.
+    pub fn built_in() -> Self {
+        Self {
+            directories: Vec::new(),
+            cache: None,
+            urls: Box::new(Offline),
+            registry: Box::new(Offline),
+            suggested: suggested_folder(None),
+            update: false,
+            limits: Limits::default(),
+        }
     }
 
     /// Gets what `missing` names, until it names nothing more that could be had. The lock file, if
@@ -226,11 +239,13 @@ impl Resolver {
             OrbReference::Registry { .. } => (&self.directories[..], &self.registry),
         };
         let directories = directories.iter().map(|directory| directory as &dyn Source);
+        let built_in = BuiltIn::has(&wanted.reference).then_some(&BuiltIn as &dyn Source);
+        let here = directories.chain(built_in);
         let remote = std::iter::once(&**remote);
         if wanted.is_fixed() {
-            directories.chain(cache).chain(remote).collect()
+            here.chain(cache).chain(remote).collect()
         } else {
-            directories.chain(remote).chain(cache).collect()
+            here.chain(remote).chain(cache).collect()
         }
     }
 
@@ -337,10 +352,16 @@ impl Work {
     fn take(&mut self, answer: Answer) {
         let Answer {
             reference,
-            found: Found { resolved, text },
+            found:
+                Found {
+                    resolved,
+                    name,
+                    text,
+                },
             warning,
         } = answer;
-        let name = resolved.as_ref().unwrap_or(&reference).to_string();
+        let exact = resolved.as_ref().unwrap_or(&reference);
+        let name = name.unwrap_or_else(|| exact.to_string());
         if let Some(resolved) = resolved {
             let hash = ContentHash::of(&text);
             self.lock

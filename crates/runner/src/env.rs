@@ -47,6 +47,10 @@ pub fn of_task(
             .map(|(name, value)| (name.to_owned(), value)),
     );
     variables.extend(of_continuation(settings, task));
+    if let Some(program) = &settings.program {
+        let program = program.to_string_lossy().into_owned();
+        variables.insert("OUTRIDER_PROGRAM".to_owned(), program);
+    }
     let path = |path: &str| environment.resolve(path).to_string_lossy().into_owned();
     let shell_env = path(&format!("~/{SHELL_ENV}"));
     let directory = path(&task.payload.spec.working_directory);
@@ -118,6 +122,10 @@ fn of_trigger(trigger: &Trigger) -> Vec<(&'static str, String)> {
         Source::Git { revision, .. } => trigger.revision.clone().or_else(|| revision.clone()),
         Source::None | Source::Directory { .. } => trigger.revision.clone(),
     };
+    let uncommitted = match &trigger.source {
+        Source::Directory { committed, .. } => !committed,
+        Source::None | Source::Git { .. } => false,
+    };
     let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     let known = [
         ("CIRCLE_BRANCH", trigger.branch.clone()),
@@ -126,6 +134,10 @@ fn of_trigger(trigger: &Trigger) -> Vec<(&'static str, String)> {
         ("CIRCLE_PROJECT_USERNAME", some(owner)),
         ("CIRCLE_PROJECT_REPONAME", some(name)),
         ("CIRCLE_REPOSITORY_URL", url),
+        (
+            "OUTRIDER_UNCOMMITTED",
+            uncommitted.then(|| "true".to_owned()),
+        ),
     ];
     variables.extend(
         known

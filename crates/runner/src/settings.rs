@@ -19,6 +19,8 @@ pub struct RunnerSettings {
     pub version: String,
     /// How jobs on this host reach the server, if they may: those that continue their pipeline.
     pub server_url: Option<String>,
+    /// The outrider program as jobs can run it.
+    pub program: Option<PathBuf>,
     /// How many tasks it runs at once; at least 1.
     pub slots: usize,
     /// A directory of its own for what waits to be delivered. Created with mode 0700.
@@ -53,6 +55,7 @@ impl RunnerSettings {
             name,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             server_url: None,
+            program: None,
             slots: 1,
             spool: spool.into(),
             heartbeat: Duration::from_secs(5),

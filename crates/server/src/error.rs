@@ -18,9 +18,18 @@ pub struct ApiError {
     /// What to do about it.
     pub advice: Option<String>,
     /// What is wrong with the config, if that is the matter.
+    pub config: Option<Box<InvalidConfig>>,
+}
+
+/// What is wrong with a config.
+#[derive(Clone, Debug, Default)]
+pub struct InvalidConfig {
+    /// Each thing.
     pub diagnostics: Vec<Diagnostic>,
-    /// The diagnostics as text.
-    pub rendered: Option<String>,
+    /// The same as text.
+    pub rendered: String,
+    /// The orbs that it uses and that nobody here has.
+    pub missing_orbs: Vec<String>,
 }
 
 impl ApiError {
@@ -30,8 +39,7 @@ impl ApiError {
             code,
             message: message.into(),
             advice: None,
-            diagnostics: Vec::new(),
-            rendered: None,
+            config: None,
         }
     }
 
@@ -70,12 +78,20 @@ impl ApiError {
 
     /// As it goes over the wire.
     pub fn into_detail(self, request_id: Option<String>) -> ErrorDetail {
+        let config = self.config.map(|config| *config);
+        let rendered = config.as_ref().map(|config| config.rendered.clone());
+        let InvalidConfig {
+            diagnostics,
+            missing_orbs,
+            ..
+        } = config.unwrap_or_default();
         ErrorDetail {
             code: self.code,
             message: self.message,
             advice: self.advice,
-            diagnostics: self.diagnostics,
-            rendered: self.rendered,
+            diagnostics,
+            rendered,
+            missing_orbs,
             request_id,
         }
     }

@@ -15,7 +15,7 @@ mod server;
 mod settings;
 mod watch;
 
-pub use core::{Core, Identity, Parts};
+pub use core::{Core, Identity, NoOrbs, OrbSource, Parts};
 pub use duties::end_long_waits::end_long_waits_once;
 pub use duties::expire_leases::expire_leases_once;
 pub use error::ApiError;

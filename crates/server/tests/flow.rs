@@ -205,6 +205,13 @@ async fn a_job_of_a_setup_config_continues_its_pipeline() {
     };
     refused(&world, &unknown, 404, &["no such continuation key"]).await;
 
+    let with_orb = with("version: 2.1\norbs: {x: acme/x@1.0}\n", json!({}));
+    let refusal = world.runner.continue_pipeline(&with_orb).await;
+    let Err(ClientError::Refused { detail, .. }) = refusal else {
+        panic!("{refusal:?}");
+    };
+    assert_eq!(detail.missing_orbs, ["acme/x@1.0"]);
+
     let good = with(MORE, json!({ "deploy": true }));
     let answer = world.runner.continue_pipeline(&good).await.unwrap();
     assert_eq!(answer.message, "Accepted.");

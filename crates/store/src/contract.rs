@@ -155,6 +155,7 @@ cases! { $
     continuing {
         a_setup_job_continues_its_pipeline_once,
         only_tasks_of_a_setup_config_get_a_key,
+        a_pipeline_continued_with_nothing_ends_with_its_setup,
         a_continuation_comes_in_time,
         a_bad_continuation_changes_nothing,
         canceling_reaches_what_a_pipeline_was_continued_with,

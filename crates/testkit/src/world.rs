@@ -9,7 +9,7 @@ use outrider_executor::fake::FakeExecutor;
 use outrider_model::{ClassName, PipelineId};
 use outrider_runner::{Runner, RunnerSettings};
 use outrider_server::{
-    ApiError, Core, Parts, ServerSettings, Timings, end_long_waits_once, expire_leases_once,
+    ApiError, Core, NoOrbs, Parts, ServerSettings, Timings, end_long_waits_once, expire_leases_once,
 };
 use outrider_service::{Shutdown, Tasks};
 use outrider_store::sqlite::{SqliteOptions, SqliteStore};
@@ -71,6 +71,7 @@ impl World {
         let store = SqliteStore::open(&data, SqliteOptions::inline(Arc::clone(&random)));
         let store = Arc::new(store.expect("the store opens"));
         let parts = Parts {
+            orbs: Arc::new(NoOrbs),
             store: Arc::clone(&store) as _,
             clock: Arc::clone(&self.clock) as _,
             random,

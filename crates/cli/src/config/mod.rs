@@ -2,6 +2,7 @@
 
 mod graph;
 mod load;
+mod merge;
 mod process;
 mod report;
 mod validate;
@@ -27,6 +28,8 @@ pub enum ConfigVerb {
     /// Draw what runs after what.
     #[command(after_help = graph::EXAMPLES)]
     Graph(Box<graph::GraphArgs>),
+    /// Print several configs as one.
+    Merge(merge::MergeArgs),
     /// Print a JSON schema of the language, for editors.
     #[command(after_help = SCHEMA_EXAMPLES)]
     Schema,
@@ -44,6 +47,7 @@ pub async fn run(verb: ConfigVerb) -> Result<ExitCode, Failure> {
         ConfigVerb::Validate(args) => validate::run(&args).await,
         ConfigVerb::Process(args) => process::run(&args).await,
         ConfigVerb::Graph(args) => graph::run(&args).await,
+        ConfigVerb::Merge(args) => merge::run(&args),
         ConfigVerb::Schema => {
             show::json(&outrider_config::reference::schema());
             Ok(ExitCode::SUCCESS)

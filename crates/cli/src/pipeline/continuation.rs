@@ -1,10 +1,10 @@
-//! `outrider pipeline continue`
+//! `outrider pipeline continue` and `finish`
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use outrider_api::client::{Client, ClientSettings};
+use outrider_api::client::{Client, ClientError, ClientSettings};
 use outrider_api::continuation::{ContinuePipeline, Message};
 use outrider_config::SourceFile;
 use outrider_model::secret::{ContinuationKey, Token};
@@ -15,6 +15,9 @@ use crate::connection::read_certificates;
 use crate::failure::{Failure, code};
 use crate::orbs::{OrbArgs, on_the_wire};
 
+/// What a pipeline goes on with where nothing is left to do.
+const NOTHING: &str = "{version: 2, jobs: {}, workflows: {version: 2}}";
+
 /// With what to go on.
 #[derive(Args)]
 pub struct ContinueArgs {
@@ -24,9 +27,28 @@ pub struct ContinueArgs {
     /// A pipeline parameter; repeat it for more. What reads as a boolean or an integer is one.
     #[arg(short, long = "parameter", value_parser = key_value, value_name = "KEY=VALUE")]
     parameter: Vec<(String, String)>,
-    /// Pipeline parameters as a JSON object; for example for a string that reads as a number.
-    #[arg(long, value_name = "JSON")]
+    /// Pipeline parameters as a JSON object, or a file that holds one.
+    #[arg(long, value_name = "JSON|FILE")]
     parameters: Option<String>,
+    /// A pipeline parameter that gets the lines of a file, separated by commas; repeat it for more.
+    #[arg(long, value_parser = key_value, value_name = "KEY=FILE")]
+    list: Vec<(String, String)>,
+    #[command(flatten)]
+    call: CallArgs,
+    #[command(flatten)]
+    orbs: OrbArgs,
+}
+
+/// How to end a pipeline.
+#[derive(Args)]
+pub struct FinishArgs {
+    #[command(flatten)]
+    call: CallArgs,
+}
+
+/// Where the pipeline is.
+#[derive(Args)]
+struct CallArgs {
     /// The server's URL; the runner sets it.
     #[arg(
         long,
@@ -44,62 +66,109 @@ pub struct ContinueArgs {
         value_name = "FILE"
     )]
     ca_file: Option<PathBuf>,
-    /// The key; the runner sets it. Use the environment: others on this host can see arguments.
-    #[arg(
-        long,
-        help_heading = "Server",
-        env = "CIRCLE_CONTINUATION_KEY",
-        hide_env_values = true,
-        value_name = "KEY"
-    )]
-    key: Option<String>,
-    #[command(flatten)]
-    orbs: OrbArgs,
 }
 
 impl ContinueArgs {
     /// Sends it.
     pub async fn run(self) -> Result<Message, Failure> {
-        let key = self.key.as_deref().filter(|key| !key.is_empty());
-        let key = key.ok_or_else(|| {
-            Failure::new(code::NOT_ALLOWED, "there is no continuation key").advise(
-                "Only jobs of a config with `setup: true` have one, in CIRCLE_CONTINUATION_KEY: \
-                 call this in a step of such a job.",
-            )
-        })?;
         let name = self.config.display().to_string();
         let source = SourceFile::new(name, crate::run::read_config(&self.config)?);
-        let orbs = self.orbs.resolve(&source, Some(&self.config)).await?;
-        let request = ContinuePipeline {
-            continuation_key: ContinuationKey::presented(key),
-            configuration: source.text,
+        let mut request = ContinuePipeline {
+            continuation_key: key()?,
+            configuration: source.text.clone(),
             parameters: self.parameters()?,
-            orbs: on_the_wire(&orbs),
+            orbs: BTreeMap::new(),
         };
-        let certificates = self.ca_file.as_deref().map(read_certificates).transpose()?;
-        let client = Client::new(&ClientSettings {
-            url: self.url.clone(),
-            // The server asks for no token here: the key is in the body.
-            token: Token::presented("none"),
-            ca_certificates: certificates,
-        })?;
-        Ok(client.continue_pipeline(&request).await?)
+        let client = self.call.client()?;
+        match client.continue_pipeline(&request).await {
+            Err(ClientError::Refused { detail, .. }) if !detail.missing_orbs.is_empty() => {
+                let orbs = self.orbs.resolve(&source, lock_folder()).await?;
+                request.orbs = on_the_wire(&orbs);
+                Ok(client.continue_pipeline(&request).await?)
+            }
+            answer => Ok(answer?),
+        }
     }
 
     fn parameters(&self) -> Result<BTreeMap<String, Value>, Failure> {
-        let wrong = |problem: &dyn std::fmt::Display| {
-            let message = format!("--parameters is not a JSON object: {problem}");
-            Failure::new(code::BAD_SETTINGS, message)
-                .advise("Write for example --parameters '{\"deploy\": true}'.")
-        };
-        let mut parameters: BTreeMap<String, Value> = match &self.parameters {
-            Some(text) => serde_json::from_str(text).map_err(|error| wrong(&error))?,
+        let mut parameters = match &self.parameters {
+            Some(given) => object(given)?,
             None => BTreeMap::new(),
         };
         let named = self.parameter.iter();
         parameters.extend(named.map(|(name, value)| (name.clone(), typed(value))));
+        for (name, file) in &self.list {
+            let lines: Vec<_> = read(file)?.lines().map(str::to_owned).collect();
+            parameters.insert(name.clone(), Value::from(lines.join(",")));
+        }
         Ok(parameters)
     }
+}
+
+impl FinishArgs {
+    /// Sends it.
+    pub async fn run(self) -> Result<Message, Failure> {
+        let request = ContinuePipeline {
+            continuation_key: key()?,
+            configuration: NOTHING.to_owned(),
+            parameters: BTreeMap::new(),
+            orbs: BTreeMap::new(),
+        };
+        Ok(self.call.client()?.continue_pipeline(&request).await?)
+    }
+}
+
+impl CallArgs {
+    fn client(&self) -> Result<Client, Failure> {
+        let certificates = self.ca_file.as_deref().map(read_certificates).transpose()?;
+        Ok(Client::new(&ClientSettings {
+            url: self.url.clone(),
+            // The server asks for no token here: the key is in the body.
+            token: Token::presented("none"),
+            ca_certificates: certificates,
+        })?)
+    }
+}
+
+/// The key that the runner gave the job. It is no flag: others on the host can see arguments.
+fn key() -> Result<ContinuationKey, Failure> {
+    let key = std::env::var_os("CIRCLE_CONTINUATION_KEY").unwrap_or_default();
+    match key.to_str() {
+        Some(key) if !key.is_empty() => Ok(ContinuationKey::presented(key)),
+        _ => Err(
+            Failure::new(code::NOT_ALLOWED, "there is no continuation key").advise(
+                "Only jobs of a config with `setup: true` have one, in CIRCLE_CONTINUATION_KEY: \
+                 call this in a step of such a job.",
+            ),
+        ),
+    }
+}
+
+/// The project's config, which the lock file lies beside. What the pipeline goes on with may have
+/// been made just now, anywhere.
+fn lock_folder() -> Option<&'static Path> {
+    let config = Path::new(".circleci/config.yml");
+    config.is_file().then_some(config)
+}
+
+/// A JSON object that is given as it is, or as the name of a file.
+fn object(given: &str) -> Result<BTreeMap<String, Value>, Failure> {
+    let text = match Path::new(given).is_file() {
+        true => read(given)?,
+        false => given.to_owned(),
+    };
+    serde_json::from_str(&text).map_err(|problem| {
+        let message = format!("--parameters is not a JSON object: {problem}");
+        Failure::new(code::BAD_SETTINGS, message)
+            .advise("Write for example --parameters '{\"deploy\": true}', or name a file.")
+    })
+}
+
+fn read(file: &str) -> Result<String, Failure> {
+    std::fs::read_to_string(file).map_err(|error| {
+        Failure::new(code::NOT_FOUND, format!("cannot read {file}: {error}"))
+            .advise("Name a file of UTF-8 text that an earlier step has written.")
+    })
 }
 
 /// A value of the type that it reads as.

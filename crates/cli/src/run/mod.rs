@@ -33,7 +33,7 @@ use crate::args::key_value;
 use crate::config;
 use crate::failure::{Failure, code};
 use crate::local_runner::{self, LocalRunner};
-use crate::orbs::OrbArgs;
+use crate::orbs::{OrbArgs, RunOrbs};
 use crate::runner::ExecutorKind;
 use crate::server::open_parts;
 use crate::show::hint;
@@ -267,7 +267,8 @@ impl Platform {
         let shutdown = Shutdown::new();
         let runner_shutdown = Shutdown::new();
         let random: Arc<dyn Random> = Arc::new(OsRandom::new());
-        let parts = open_parts(data, &random, None)?;
+        let orbs = Arc::new(RunOrbs::new(&args.orbs, args.config_path()));
+        let parts = open_parts(data, &random, orbs, None)?;
         let server = Server::bind(parts, settings(data)?, shutdown.clone()).await?;
         let client = admin_client(server.core(), server.url()).await?;
         let token = local_runner::class_token(server.core(), &class()?).await?;

@@ -50,7 +50,7 @@ fn workflows(
             }
         }
     }
-    if plans.is_empty() {
+    if plans.is_empty() && !cx.options.may_be_empty {
         report_nothing(cx, at, &reasons, sieve.target);
         return None;
     }

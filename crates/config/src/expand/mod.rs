@@ -127,7 +127,8 @@ impl Expander<'_> {
         workflows: &IndexMap<Rc<str>, Workflow>,
         whole: Span,
     ) -> Vec<ExpandedWorkflow> {
-        if workflows.is_empty() && self.reader.cx.errors() == 0 {
+        let cx = self.reader.cx;
+        if workflows.is_empty() && !cx.options.may_be_empty && cx.errors() == 0 {
             self.reader.report(
                 error(code::NOTHING_TO_RUN, whole, "`workflows` is empty")
                     .help("add a workflow with `jobs`"),

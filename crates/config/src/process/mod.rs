@@ -12,10 +12,13 @@
 
 mod job;
 mod keys;
+mod merge;
 mod scalar;
 mod step;
 mod workflow;
 mod yaml;
+
+pub use merge::{Unreadable, merge};
 
 use crate::expanded::Expanded;
 use keys::JobKeys;

@@ -5,6 +5,8 @@ use super::scalar::{self, Style};
 /// A value.
 pub(super) enum Yaml {
     Text(String),
+    /// A scalar without quotes, as it was read.
+    Plain(String),
     Boolean(bool),
     Integer(u32),
     List(Vec<Self>),
@@ -171,6 +173,15 @@ fn write_item(item: &Yaml, column: usize, out: &mut String) {
             out.push(' ');
             write_map(map, column + 2, out);
         }
+        Yaml::List(items) if !item.is_empty() => {
+            for (index, item) in items.iter().enumerate() {
+                match index {
+                    0 => out.push_str(" -"),
+                    _ => *out += &format!("{}-", " ".repeat(column + 2)),
+                }
+                write_item(item, column + 2, out);
+            }
+        }
         _ => write_inline(item, column, out),
     }
 }
@@ -188,6 +199,8 @@ fn write_inline(value: &Yaml, column: usize, out: &mut String) {
                 }
             }
         },
+        Yaml::Plain(text) if text.is_empty() => out.push('\n'),
+        Yaml::Plain(text) => *out += &format!(" {text}\n"),
         Yaml::Boolean(value) => *out += &format!(" {value}\n"),
         Yaml::Integer(value) => *out += &format!(" {value}\n"),
         Yaml::List(_) => *out += " []\n",

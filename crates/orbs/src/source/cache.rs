@@ -89,6 +89,7 @@ impl Cache {
             return Err(damaged("is not what the lock file says".to_owned()));
         }
         Ok(Found {
+            name: None,
             resolved: Some(resolved),
             text,
         })

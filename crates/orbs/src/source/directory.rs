@@ -50,7 +50,12 @@ impl Directory {
             };
             if let Some(text) = read(&path)? {
                 let resolved = Some(resolved);
-                return Ok(Found { resolved, text });
+                let name = None;
+                return Ok(Found {
+                    resolved,
+                    name,
+                    text,
+                });
             }
         }
         let text = match read(&folder.join(format!("{name}.yml")))? {
@@ -60,6 +65,7 @@ impl Directory {
         };
         let found = text.map(|text| Found {
             resolved: None,
+            name: None,
             text,
         });
         found.ok_or_else(|| Miss::Absent(format!("has no {}", wanted.reference)))

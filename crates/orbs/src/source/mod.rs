@@ -1,11 +1,13 @@
 //! Places that may have an orb.
 
+mod built_in;
 mod cache;
 mod directory;
 mod registry;
 mod tree;
 mod url;
 
+pub use built_in::BuiltIn;
 pub use cache::Cache;
 pub use directory::Directory;
 pub use registry::{DEFAULT_REGISTRY, Registry};
@@ -45,6 +47,8 @@ pub struct Found {
     /// Which one it is, as exactly as its source knows. Nothing if it stands for every version:
     /// then there is nothing to lock.
     pub resolved: Option<OrbReference>,
+    /// What to call it in messages, where its reference does not say it all.
+    pub name: Option<String>,
     /// Its YAML.
     pub text: String,
 }
@@ -76,6 +80,8 @@ pub trait Source: Send + Sync {
 pub enum Kind {
     /// The user put orbs there.
     Folder,
+    /// It is a part of the program.
+    BuiltIn,
     /// What others gave before.
     Cache,
     /// What it gives is worth keeping.

@@ -155,6 +155,7 @@ impl Answer {
         let text = files::text(release.source.into_bytes())
             .map_err(|problem| Miss::Unusable(format!("sent an orb that {problem}")))?;
         Ok(Found {
+            name: None,
             resolved: Some(resolved),
             text,
         })

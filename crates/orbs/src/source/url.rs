@@ -137,6 +137,7 @@ impl Source for UrlOrbs {
             return Err(Miss::Absent("is not asked: it has a version".to_owned()));
         };
         Ok(Found {
+            name: None,
             text: self.fetch(url).await?,
             resolved: Some(wanted.reference.clone()),
         })

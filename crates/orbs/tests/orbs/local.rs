@@ -56,6 +56,31 @@ async fn the_first_folder_that_has_an_orb_wins() {
 }
 
 #[tokio::test]
+async fn what_is_in_the_program_stands_for_every_version_and_is_not_locked() {
+    let home = Home::new();
+    for reference in [
+        "circleci/continuation@0.1.2",
+        "circleci/continuation@volatile",
+        "circleci/path-filtering@2",
+        "circleci/path-filtering@dev:mine",
+    ] {
+        let resolution = home.resolve(&home.settings(), &[reference]).await.unwrap();
+        let orb = &resolution.orbs[&reference.parse::<OrbReference>().unwrap()];
+        let (name, _) = reference.split_once('@').unwrap();
+        assert_eq!(orb.name, format!("{name} (built into Outrider)"));
+        assert!(resolution.warnings.is_empty() && !home.path("orbs.lock").exists());
+    }
+    let settings = Settings {
+        directories: vec![home.path("mine")],
+        ..home.settings()
+    };
+    home.write("mine/circleci/continuation/1.0.0.yml", "mine");
+    let own = "circleci/continuation@1";
+    let resolution = home.resolve(&settings, &[own]).await.unwrap();
+    assert_eq!(text(&resolution, own), "mine");
+}
+
+#[tokio::test]
 async fn a_missing_orb_says_who_was_asked_and_where_to_put_it() {
     let home = Home::new();
     let resolution = home
@@ -312,6 +337,7 @@ fn wanted(reference: OrbReference) -> Wanted {
 async fn many_may_write_the_cache_at_once() {
     let home = Home::new();
     let orb = Found {
+        name: None,
         resolved: Some(released("a", (1, 0, 0))),
         text: "x".repeat(100_000),
     };
@@ -330,6 +356,7 @@ async fn a_damaged_file_in_the_cache_is_not_used() {
     let home = Home::new();
     let cache = Cache::new(home.path("cache"));
     let orb = Found {
+        name: None,
         resolved: Some(released("a", (1, 0, 0))),
         text: "some text".to_owned(),
     };
@@ -363,6 +390,7 @@ async fn names_lead_nowhere_else() {
         let reference = released(name, (1, 0, 0));
         assert!(directory.find(&wanted(reference.clone())).await.is_err());
         let orb = Found {
+            name: None,
             resolved: Some(reference),
             text: "text".to_owned(),
         };

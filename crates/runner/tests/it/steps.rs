@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use outrider_model::plan::RunStep;
+use outrider_model::plan::{RunStep, Source};
 
 use crate::support::rig::{Rig, soon};
 use crate::support::tasks::{run, task};
@@ -91,6 +91,32 @@ async fn secrets_of_the_runner_reach_neither_steps_nor_its_own_words() {
     );
     let seen = rig.world.with(|world| world.execs[0].environment.clone());
     assert!(!seen.values().any(|value| value == secret));
+    rig.end(life).await;
+}
+
+#[tokio::test]
+async fn steps_find_the_program() {
+    let mut rig = Rig::new();
+    rig.settings.program = Some("/opt/outrider".into());
+    let life = rig.start();
+    let mut from_a_folder = task([run("env OUTRIDER_PROGRAM\nenv OUTRIDER_UNCOMMITTED")]);
+    from_a_folder.payload.trigger.source = Source::Directory {
+        path: "/src".to_owned(),
+        committed: false,
+    };
+    let mut committed = from_a_folder.clone();
+    committed.payload.trigger.source = Source::Directory {
+        path: "/src".to_owned(),
+        committed: true,
+    };
+    for (task, expected) in [(from_a_folder, "true"), (committed, "unset")] {
+        let id = rig.server.queue(task);
+        soon(rig.server.finished(id)).await;
+        assert_eq!(
+            rig.server.log(id),
+            format!("OUTRIDER_PROGRAM=/opt/outrider\nOUTRIDER_UNCOMMITTED={expected}\n")
+        );
+    }
     rig.end(life).await;
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use outrider_config::{Diagnostics, Options, ParameterValue, PipelineValues, SourceFile};
+use outrider_config::{Diagnostics, Options, Orbs, ParameterValue, PipelineValues, SourceFile};
 use serde_json::Value;
 
 use super::Core;
@@ -37,6 +37,7 @@ impl Core {
                 .map(|(name, value)| (name, typed(value))),
         );
         let source = SourceFile::new("config.yml", config);
+        options.orbs = self.orbs_for(&source, Orbs::new()).await?;
         // Off the threads that serve others.
         tokio::task::spawn_blocking(move || {
             outrider_config::expand(&source, &options)

@@ -8,7 +8,7 @@ use outrider_api::continuation::ContinuePipeline;
 use outrider_config::{Options, ParameterValue, SourceFile};
 use outrider_store::{Continuable, Continuation};
 
-use super::pipelines::{compile, invalid_config, values};
+use super::pipelines::{compile, values};
 use super::{Core, orbs};
 use crate::ApiError;
 
@@ -28,15 +28,16 @@ impl Core {
         let known = known.ok_or_else(|| {
             ApiError::new(ErrorCode::NotFound, "there is no such continuation key")
         })?;
+        let source = SourceFile::new(CONFIG_NAME, request.configuration.clone());
         let options = Options {
             parameters: parameters(&known, request.parameters)?,
-            orbs: orbs::given(request.orbs)?,
+            orbs: self.orbs_for(&source, orbs::given(request.orbs)?).await?,
             values: values(&known.trigger, Some(known.reserved)),
+            // The parameters may say that nothing is left to do.
+            may_be_empty: true,
             ..Options::new(self.settings.default_class.clone())
         };
-        let source = SourceFile::new(CONFIG_NAME, request.configuration.clone());
-        let (source, compiled) = compile(source, options).await?;
-        let compiled = compiled.map_err(|diagnostics| invalid_config(&source, &diagnostics))?;
+        let (_, compiled) = compile(source, options).await?;
         let new = Continuation {
             key,
             plan: self.in_its_class(compiled.plan),

@@ -26,9 +26,12 @@ use crate::watch::{Topic, Watchers};
 use outrider_api::ErrorCode;
 
 pub use logs::{FollowedLog, Next};
+pub use orbs::{NoOrbs, OrbSource};
 
 /// What a [`Core`] is made of.
 pub struct Parts {
+    /// Where orbs come from that do not come with a config.
+    pub orbs: Arc<dyn OrbSource>,
     /// Its memory.
     pub store: Arc<dyn Store>,
     /// Its clock.
@@ -41,6 +44,7 @@ pub struct Parts {
 
 /// The control plane.
 pub struct Core {
+    orbs: Arc<dyn OrbSource>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
@@ -77,6 +81,7 @@ impl Core {
     pub fn new(parts: Parts, settings: ServerSettings, shutdown: Shutdown) -> Self {
         Self {
             started_at: parts.clock.now(),
+            orbs: parts.orbs,
             store: parts.store,
             clock: parts.clock,
             random: parts.random,

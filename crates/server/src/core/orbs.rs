@@ -1,12 +1,14 @@
-//! Orbs that come with a config. A server asks nobody for others: what a config compiles to is
-//! decided by its sender.
+//! The orbs of a config: those that come with it, and those that are at hand here. A server asks
+//! nobody over the network for others: what a config compiles to is decided by its sender.
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use outrider_api::ErrorCode;
-use outrider_api::pipelines::OrbSource;
-use outrider_config::{Orb, OrbReference, Orbs};
+use outrider_api::pipelines::OrbSource as SentOrb;
+use outrider_config::{Options, Orb, OrbReference, Orbs, SourceFile};
 
+use super::Core;
 use crate::ApiError;
 
 /// As many as a resolution gives at most.
@@ -15,8 +17,45 @@ const MOST: usize = 200;
 /// The largest that a resolution gives.
 const LARGEST: usize = 1024 * 1024;
 
+/// Has orbs that do not come with a config.
+#[async_trait]
+pub trait OrbSource: Send + Sync {
+    /// Those that a config needs besides the ones that are given, as far as they are here.
+    async fn find(&self, config: &SourceFile, given: &Orbs) -> Result<Orbs, ApiError>;
+}
+
+/// Has none.
+#[derive(Clone, Copy, Debug)]
+pub struct NoOrbs;
+
+#[async_trait]
+impl OrbSource for NoOrbs {
+    async fn find(&self, _: &SourceFile, _: &Orbs) -> Result<Orbs, ApiError> {
+        Ok(Orbs::new())
+    }
+}
+
+impl Core {
+    /// The orbs at hand for a config: those that came with it, and others.
+    pub(super) async fn orbs_for(
+        &self,
+        config: &SourceFile,
+        given: Orbs,
+    ) -> Result<Orbs, ApiError> {
+        let mut orbs = self.orbs.find(config, &given).await?;
+        orbs.extend(given);
+        Ok(orbs)
+    }
+}
+
+/// The orbs that a config needs and that are not at hand.
+pub fn missing(config: &SourceFile, options: &Options) -> Vec<String> {
+    let missing = outrider_config::missing_orbs(config, options);
+    missing.iter().map(ToString::to_string).collect()
+}
+
 /// The orbs of a request. All of them together are bounded by the size of its body.
-pub fn given(sent: BTreeMap<String, OrbSource>) -> Result<Orbs, ApiError> {
+pub fn given(sent: BTreeMap<String, SentOrb>) -> Result<Orbs, ApiError> {
     if sent.len() > MOST {
         let message = format!("{} orbs came with the config", sent.len());
         let advice = format!("Send {MOST} at most: those that the config uses.");
@@ -27,7 +66,7 @@ pub fn given(sent: BTreeMap<String, OrbSource>) -> Result<Orbs, ApiError> {
         .collect()
 }
 
-fn one(name: &str, orb: OrbSource) -> Result<(OrbReference, Orb), ApiError> {
+fn one(name: &str, orb: SentOrb) -> Result<(OrbReference, Orb), ApiError> {
     let reference = name.parse().map_err(|error| {
         let message = format!("`{}` names no orb: {error}", name.escape_debug());
         ApiError::new(ErrorCode::BadRequest, message)
@@ -38,7 +77,7 @@ fn one(name: &str, orb: OrbSource) -> Result<(OrbReference, Orb), ApiError> {
         let advice = format!("An orb has {LARGEST} bytes at most.");
         return Err(ApiError::new(ErrorCode::TooLarge, message).advise(advice));
     }
-    let OrbSource { name, text } = orb;
+    let SentOrb { name, text } = orb;
     Ok((reference, Orb { name, text }))
 }
 
@@ -47,7 +86,7 @@ mod tests {
     use super::*;
 
     fn refused(name: &str, text: &str) -> ErrorCode {
-        let orb = OrbSource {
+        let orb = SentOrb {
             name: name.to_owned(),
             text: text.to_owned(),
         };
@@ -62,7 +101,7 @@ mod tests {
             refused("a/b@1", &"x".repeat(LARGEST + 1)),
             ErrorCode::TooLarge
         );
-        let orb = OrbSource {
+        let orb = SentOrb {
             name: String::new(),
             text: String::new(),
         };

@@ -13,6 +13,7 @@ use outrider_store::{CancelTarget, Event, EventSeq, NewPipeline, Reserved};
 
 use super::{Core, orbs};
 use crate::ApiError;
+use crate::error::InvalidConfig;
 use crate::watch::Topic;
 
 /// What a config is called where its sender did not say.
@@ -28,14 +29,14 @@ impl Core {
         check_project(&request.project)?;
         let reserved = self.reserve_if_named(&request).await?;
         let mut options = self.options(&request, reserved);
-        options.orbs = orbs::given(std::mem::take(&mut request.orbs))?;
+        let given = orbs::given(std::mem::take(&mut request.orbs))?;
         let name = request
             .config_name
             .clone()
             .unwrap_or_else(|| CONFIG_NAME.to_owned());
         let source = SourceFile::new(name, request.config.clone());
+        options.orbs = self.orbs_for(&source, given).await?;
         let (source, compiled) = compile(source, options).await?;
-        let compiled = compiled.map_err(|diagnostics| invalid_config(&source, &diagnostics))?;
         let warnings =
             (!compiled.warnings.is_empty()).then(|| compiled.warnings.render(&source, false));
         let new = NewPipeline {
@@ -184,20 +185,23 @@ pub(super) fn values(trigger: &Trigger, reserved: Option<Reserved>) -> PipelineV
 pub(super) async fn compile(
     source: SourceFile,
     options: Options,
-) -> Result<(SourceFile, Result<Compiled, Diagnostics>), ApiError> {
-    tokio::task::spawn_blocking(move || {
-        let compiled = outrider_config::compile(&source, &options);
-        (source, compiled)
-    })
-    .await
-    .map_err(|error| ApiError::internal("compile the config", &error))
+) -> Result<(SourceFile, Compiled), ApiError> {
+    let work = move || match outrider_config::compile(&source, &options) {
+        Ok(compiled) => Ok((source, compiled)),
+        Err(diagnostics) => Err(invalid_config(&source, &options, &diagnostics)),
+    };
+    let compiled = tokio::task::spawn_blocking(work).await;
+    compiled.map_err(|error| ApiError::internal("compile the config", &error))?
 }
 
-pub(super) fn invalid_config(source: &SourceFile, diagnostics: &Diagnostics) -> ApiError {
+fn invalid_config(source: &SourceFile, options: &Options, diagnostics: &Diagnostics) -> ApiError {
     let mut error = ApiError::new(ErrorCode::InvalidConfig, "the config does not compile")
         .advise("Mend what the diagnostics point at, and send it again.");
-    error.rendered = Some(diagnostics.render(source, false));
-    error.diagnostics = diagnostics.iter().map(on_the_wire).collect();
+    error.config = Some(Box::new(InvalidConfig {
+        diagnostics: diagnostics.iter().map(on_the_wire).collect(),
+        rendered: diagnostics.render(source, false),
+        missing_orbs: orbs::missing(source, options),
+    }));
     error
 }
 

@@ -11,7 +11,7 @@ use outrider_model::claim::ClaimedTask;
 use outrider_model::report::{Finished, LogHash, Report};
 use outrider_model::secret::Token;
 use outrider_model::{Outcome, Random, RunnerId};
-use outrider_server::{Parts, Server, ServerSettings, Timings};
+use outrider_server::{NoOrbs, Parts, Server, ServerSettings, Timings};
 use outrider_service::{Clock, OsRandom, Shutdown, SystemClock, Tasks};
 use outrider_store::sqlite::{SqliteOptions, SqliteStore};
 
@@ -53,6 +53,7 @@ impl World {
         let store = Arc::new(store);
         let clock = Arc::new(SystemClock);
         let parts = Parts {
+            orbs: Arc::new(NoOrbs),
             store: Arc::clone(&store) as _,
             clock,
             random: Arc::clone(&random),

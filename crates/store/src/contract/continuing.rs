@@ -100,6 +100,18 @@ pub async fn only_tasks_of_a_setup_config_get_a_key(w: World) {
     assert_eq!(w.claim_one().await.continuation_key, None);
 }
 
+pub async fn a_pipeline_continued_with_nothing_ends_with_its_setup(w: World) {
+    let (id, task) = start(&w).await;
+    let mut nothing = plan(Vec::new());
+    nothing.workflows.clear();
+    continue_with(&w, key(&task), nothing).await.unwrap();
+    let again = continue_with(&w, key(&task), plan(vec![job("more")])).await;
+    conflict(again, "already");
+    w.end(&task, Outcome::Passed).await;
+    let status = w.pipeline(id).await.summary.status;
+    assert_eq!(status, finished(Outcome::Passed));
+}
+
 pub async fn a_continuation_comes_in_time(w: World) {
     let more = || plan(vec![job("build")]);
     let (ended, task) = start(&w).await;

@@ -44,7 +44,7 @@ pub fn continuable(db: &Connection, key: TokenHash, now: Timestamp) -> Res<Optio
         ));
     }
     let mut find = db.prepare_cached(
-        "SELECT p.id, p.number, p.trigger, p.setup, p.created_at, p.continued_first_job IS NULL \
+        "SELECT p.id, p.number, p.trigger, p.setup, p.created_at, p.continued_config IS NULL \
          FROM job j JOIN pipeline p ON p.id = j.pipeline WHERE j.id = ?1",
     )?;
     let pipeline = find.query_row([job_of(task).as_bytes()], |row| Ok(read(row, now)));

@@ -27,6 +27,9 @@ pub struct Specs(Vec<Option<String>>);
 
 /// Checks a pipeline and turns what is only stored into text.
 pub fn prepare(new: NewPipeline) -> Res<Prepared> {
+    if new.plan.workflows.is_empty() {
+        return Err(Fault::conflict("a pipeline has at least one workflow"));
+    }
     let setup = new
         .plan
         .setup
@@ -43,9 +46,6 @@ pub fn prepare(new: NewPipeline) -> Res<Prepared> {
 impl Specs {
     /// Checks a plan, and turns what is only stored into text.
     pub fn of(plan: &Plan) -> Res<Self> {
-        if plan.workflows.is_empty() {
-            return Err(Fault::conflict("a pipeline has at least one workflow"));
-        }
         for workflow in &plan.workflows {
             check_workflow(workflow)?;
         }

@@ -143,7 +143,7 @@ impl Tx<'_> {
     fn parts(&self, job: JobId) -> Res<Parts> {
         let mut statement = self.db.prepare_cached(
             "SELECT p.id, p.number, w.id, w.name, j.name, j.number, j.parallelism, p.trigger, \
-             b.text, p.setup IS NOT NULL AND p.continued_first_job IS NULL FROM job j JOIN pipeline p ON p.id = j.pipeline \
+             b.text, p.setup IS NOT NULL AND p.continued_config IS NULL FROM job j JOIN pipeline p ON p.id = j.pipeline \
              JOIN workflow w ON w.pipeline = j.pipeline AND w.ix = j.workflow \
              JOIN body b ON b.id = j.spec WHERE j.id = ?1",
         )?;

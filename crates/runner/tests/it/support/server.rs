@@ -308,6 +308,7 @@ fn refused(status: u16, code: ErrorCode) -> ClientError {
         advice: None,
         diagnostics: Vec::new(),
         rendered: None,
+        missing_orbs: Vec::new(),
         request_id: None,
     };
     ClientError::Refused {

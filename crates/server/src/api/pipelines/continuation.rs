@@ -27,13 +27,14 @@ pub async fn handler(
     core.continue_pipeline(request).await?;
     Ok(Json(Message {
         message: "Accepted.".to_owned(),
+        missing_orbs: Vec::new(),
     }))
 }
 
 /// A refusal as CircleCI's API has it: 400 for all that the caller can mend.
 pub struct Refusal {
     status: StatusCode,
-    message: String,
+    body: Message,
 }
 
 impl From<JsonRejection> for Refusal {
@@ -42,8 +43,11 @@ impl From<JsonRejection> for Refusal {
             StatusCode::PAYLOAD_TOO_LARGE => StatusCode::PAYLOAD_TOO_LARGE,
             _ => StatusCode::BAD_REQUEST,
         };
-        let message = format!("the body cannot be read: {}", chain(&rejection));
-        Self { status, message }
+        let body = Message {
+            message: format!("the body cannot be read: {}", chain(&rejection)),
+            missing_orbs: Vec::new(),
+        };
+        Self { status, body }
     }
 }
 
@@ -53,17 +57,22 @@ impl From<ApiError> for Refusal {
             StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY => StatusCode::BAD_REQUEST,
             status => status,
         };
-        let message = match error.rendered {
-            Some(rendered) => format!("{}\n{rendered}", error.message),
-            None => error.message,
+        let body = match error.config {
+            Some(config) => Message {
+                message: format!("{}\n{}", error.message, config.rendered),
+                missing_orbs: config.missing_orbs,
+            },
+            None => Message {
+                message: error.message,
+                missing_orbs: Vec::new(),
+            },
         };
-        Self { status, message }
+        Self { status, body }
     }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let message = self.message;
-        (self.status, Json(Message { message })).into_response()
+        (self.status, Json(self.body)).into_response()
     }
 }
