@@ -80,7 +80,8 @@ impl Expander<'_> {
         let directory = Directory::new(&names, &jobs);
         let all_edges: Vec<_> = jobs
             .iter()
-            .map(|(_, job)| self.edges(job, &directory, &names, &jobs))
+            .enumerate()
+            .map(|(at, (_, job))| self.edges((at, job), &directory, &names, &jobs))
             .collect();
         graph::check_cycles(self.reader, &names, &all_edges);
         let requirements = all_edges.into_iter().map(|edges| {
@@ -137,14 +138,15 @@ impl Expander<'_> {
 
     fn edges(
         &self,
-        job: &Invocation,
+        (at, job): (usize, &Invocation),
         directory: &Directory<'_>,
         names: &[String],
         jobs: &[Numbered],
     ) -> Vec<Edge> {
         let mut edges = IndexMap::<usize, Edge>::new();
         for requires in &job.requires {
-            let Some(found) = directory.find(&requires.job) else {
+            let found = directory.find(&requires.job);
+            let Some(found) = found.or_else(|| only_other(at, &requires.job, jobs)) else {
                 self.report_unknown_requirement(requires, names, jobs);
                 continue;
             };
@@ -207,4 +209,15 @@ impl Expander<'_> {
 /// What a job would be called if it were the only one of that name.
 fn base(job: &Invocation) -> &str {
     job.name.as_deref().unwrap_or(&job.job)
+}
+
+/// The job of that name besides the one that asks, if there is one only: of two uses of a job, one
+/// may require the other.
+fn only_other(asking: usize, name: &str, jobs: &[Numbered]) -> Option<Vec<usize>> {
+    let others = jobs.iter().enumerate();
+    let mut others = others.filter(|(at, (_, job))| *at != asking && base(job) == name);
+    match (others.next(), others.next()) {
+        (Some((at, _)), None) => Some(vec![at]),
+        _ => None,
+    }
 }

@@ -61,6 +61,7 @@ pub(crate) fn substitute(cx: &Context<'_>, node: &Node, scope: Scope<'_>) -> Nod
         Value::Mapping(mapping) => {
             Node::mapping(node.span, entries(cx, mapping, scope)).at_home(node.home)
         }
+        Value::Wrong => return node.clone(),
     };
     // Steps that are passed through commands nest deeper than what was written.
     if result.height > 4 * cx.options.limits.depth {
@@ -150,7 +151,7 @@ fn scalar_text(cx: &Context<'_>, node: &Node, text: &str, quoted: bool, scope: S
                 };
             }
             Resolved::Keep => return node.clone(),
-            Resolved::Nothing => return Node::null(node.span),
+            Resolved::Nothing => return Node::wrong(node.span),
         }
     }
     let mut joined = join(cx, at, text, scope);
@@ -171,6 +172,7 @@ fn join(cx: &Context<'_>, at: At, text: &str, scope: Scope<'_>) -> Node {
     let pieces = pieces(text);
     // Ends of sections that belong to the other pass.
     let mut kept = HashSet::new();
+    let mut wrong = false;
     let mut next = 0;
     while let Some(piece) = pieces.get(next) {
         next += 1;
@@ -187,15 +189,21 @@ fn join(cx: &Context<'_>, at: At, text: &str, scope: Scope<'_>) -> Node {
             }
             Piece::Reference { whole, inside } => match resolve(cx, at, whole, inside, scope) {
                 Resolved::Keep => joined.push_str(whole),
-                Resolved::Nothing => {}
+                Resolved::Nothing => wrong = true,
                 Resolved::Value(value) => match value.as_scalar() {
                     Some(scalar) => joined.push_str(&scalar.text),
-                    None => report_structure(cx, cx.narrow(span, whole), inside, &value),
+                    None => {
+                        report_structure(cx, cx.narrow(span, whole), inside, &value);
+                        wrong = true;
+                    }
                 },
             },
             Piece::Section {
                 whole, end: None, ..
-            } => report_open_section(cx, cx.narrow(span, whole), whole),
+            } => {
+                report_open_section(cx, cx.narrow(span, whole), whole);
+                wrong = true;
+            }
             Piece::Section {
                 whole,
                 name,
@@ -207,7 +215,8 @@ fn join(cx: &Context<'_>, at: At, text: &str, scope: Scope<'_>) -> Node {
                     kept.insert(*end);
                 }
                 Resolved::Value(value) if counts(&value) == *inverted => next = end + 1,
-                Resolved::Value(_) | Resolved::Nothing => {}
+                Resolved::Value(_) => {}
+                Resolved::Nothing => wrong = true,
             },
             Piece::End { whole, .. } if kept.contains(&(next - 1)) => joined.push_str(whole),
             Piece::End { .. } => {}
@@ -217,6 +226,9 @@ fn join(cx: &Context<'_>, at: At, text: &str, scope: Scope<'_>) -> Node {
         }
     }
     cx.spend(joined.len(), span);
+    if wrong {
+        return Node::wrong(span);
+    }
     let mut node = Node::scalar(span, joined, true);
     node.templated &= first_pass;
     node
@@ -302,7 +314,7 @@ fn lookup(
     if value.is_none() {
         report_undefined(cx, place(), key, values.keys().map(|key| &**key), prefix);
     }
-    value.cloned().flatten()
+    value.cloned().flatten().filter(|value| !value.is_wrong())
 }
 
 fn pipeline(cx: &Context<'_>, name: &str, place: Placer<'_>) -> Option<Node> {

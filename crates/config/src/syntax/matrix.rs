@@ -122,6 +122,6 @@ pub(crate) fn shown(value: &Node) -> String {
     match &value.value {
         Value::Scalar(scalar) => scalar.text.to_string(),
         Value::Mapping(mapping) => mapping.get("name").map(shown).unwrap_or_default(),
-        Value::Sequence(_) => String::new(),
+        Value::Sequence(_) | Value::Wrong => String::new(),
     }
 }

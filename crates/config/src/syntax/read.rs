@@ -23,9 +23,10 @@ impl<'a> Reader<'a> {
         self.cx.report(draft);
     }
 
-    /// Whether a node stands for a value that is not known yet.
+    /// Whether a node stands for a value that is not known yet, or never will be.
     pub(crate) fn unknown(self, node: &Node) -> bool {
-        self.lenient && self.cx.templates.get() && node.templated && node.as_scalar().is_some()
+        let later = || self.lenient && self.cx.templates.get() && node.templated;
+        node.is_wrong() || node.as_scalar().is_some() && later()
     }
 
     fn wrong_type(self, node: &Node, what: &str, wanted: &str) {
@@ -165,7 +166,9 @@ impl<'a> Reader<'a> {
                     self.variable(name, node.span, value, &mut variables);
                 }
             }
-            Value::Scalar(_) => self.wrong_type(node, "`environment`", "a mapping"),
+            Value::Scalar(_) | Value::Wrong => {
+                self.wrong_type(node, "`environment`", "a mapping");
+            }
         }
         variables
     }

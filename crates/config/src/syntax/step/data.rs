@@ -106,7 +106,7 @@ impl Keys<'_> {
                     .collect()
             }
             Value::Scalar(_) => self.reader.name(node, &what).into_iter().collect(),
-            Value::Mapping(_) => {
+            Value::Mapping(_) | Value::Wrong => {
                 self.reader.sequence(node, &format!("`{key}`"));
                 vec![]
             }

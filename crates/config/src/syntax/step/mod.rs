@@ -60,6 +60,11 @@ impl Reader<'_> {
         shadowing: impl Fn(&Command) -> bool,
     ) -> Option<Step<'p>> {
         let (name, span, body) = match &node.value {
+            Value::Scalar(_) if node.is_null() => {
+                let draft = error(code::WRONG_TYPE, node.span, "this step is empty");
+                self.report(draft.help("write a step behind the `-`, or remove it"));
+                return None;
+            }
             Value::Scalar(_) => (self.name(node, "a step")?.into(), node.span, None),
             Value::Mapping(mapping) => {
                 let (name, entry) = self.only_entry(node, mapping)?;
@@ -67,6 +72,7 @@ impl Reader<'_> {
             }
             // Where a parameter of type `steps` stands without `steps:`.
             Value::Sequence(_) => return Some(Step::Steps(node.clone())),
+            Value::Wrong => return None,
         };
         if self.unknown(node) {
             return None;
