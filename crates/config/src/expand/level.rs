@@ -7,9 +7,9 @@ use outrider_model::Outcome;
 use outrider_model::plan::Requirement;
 
 use super::{Expander, graph};
-use crate::diagnostic::{code, error, list};
-use crate::syntax::{Invocation, Requires, Use};
-use crate::yaml::Span;
+use crate::diagnostic::{code, error, is_near, list};
+use crate::syntax::{Invocation, Kind, Lookup, Requires, Use};
+use crate::yaml::{Home, Span};
 
 /// A job under its name.
 pub(super) struct Item {
@@ -121,6 +121,12 @@ impl Expander<'_> {
         jobs.iter().map(|(_, job)| name_of(job)).collect()
     }
 
+    /// Whether there is a job, or a job group, of that name.
+    fn is_known(&self, job: &Invocation) -> bool {
+        let found = self.packages.find(Kind::Job, Home::default(), &job.job);
+        job.kind.is_some() || self.groups.contains_key(&job.job) || !matches!(found, Lookup::Absent)
+    }
+
     /// Two jobs of one name are reported.
     pub(super) fn check_unique<'n>(&self, names: impl Iterator<Item = (&'n str, Span)>) {
         let mut seen = HashMap::new();
@@ -182,6 +188,11 @@ impl Expander<'_> {
             return;
         }
         let Requires { job, span, .. } = requires;
+        // A job that is not there has been reported; its right name may be required.
+        let mut others = jobs.iter().map(|(_, it)| it);
+        if others.any(|it| is_near(&it.job, job) && !self.is_known(it)) {
+            return;
+        }
         let means = |it: &Invocation| *it.job == **job || base(it) == job;
         let called = names.iter().zip(jobs).filter(|(_, (_, it))| means(it));
         let called: Vec<_> = called.map(|(name, _)| name.as_str()).collect();

@@ -157,7 +157,7 @@ impl Reader<'_> {
         at: Span,
     ) -> Option<JobKind> {
         let text = |key: &str| {
-            let node = self.required(body.present(key), key, at)?;
+            let node = self.required_key(body, key, at)?;
             self.name(node, &format!("`{key}`"))
         };
         let key = || text("key");

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use indexmap::IndexMap;
 
 use crate::context::Context;
-use crate::diagnostic::{Draft, code, error};
+use crate::diagnostic::{Draft, code, error, is_near};
 use crate::yaml::{Mapping, Node, Plain, Scalar, Span, Value};
 
 /// Reads definitions, either as they stand or expanded.
@@ -50,6 +50,38 @@ impl<'a> Reader<'a> {
         }
         self.wrong_type(node, what, "a list");
         None
+    }
+
+    /// The value of a key that must be there.
+    pub(crate) fn required<'n>(
+        self,
+        node: Option<&'n Node>,
+        key: &str,
+        of: Span,
+    ) -> Option<&'n Node> {
+        if node.is_none() {
+            self.report(
+                error(code::MISSING_KEY, of, format!("`{key}` is missing"))
+                    .help(format!("add `{key}:` with a value")),
+            );
+        }
+        node
+    }
+
+    /// The value of a key that must be there. That a key has nearly its name has been reported, and
+    /// is enough.
+    pub(crate) fn required_key<'n>(
+        self,
+        mapping: &'n Mapping,
+        key: &str,
+        of: Span,
+    ) -> Option<&'n Node> {
+        let node = mapping.present(key);
+        let misspelt = |name: &Rc<str>| **name != *key && is_near(name, key);
+        if node.is_none() && mapping.entries.keys().any(misspelt) {
+            return None;
+        }
+        self.required(node, key, of)
     }
 
     /// Any scalar that is there, as written: `1.10` stays `1.10`.

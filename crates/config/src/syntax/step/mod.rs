@@ -163,22 +163,6 @@ impl Reader<'_> {
         self.report(error(code::UNKNOWN_COMMAND, span, message).maybe_help(help));
     }
 
-    /// The value of a key that must be there.
-    pub(crate) fn required<'n>(
-        self,
-        node: Option<&'n Node>,
-        key: &str,
-        of: Span,
-    ) -> Option<&'n Node> {
-        if node.is_none() {
-            self.report(
-                error(code::MISSING_KEY, of, format!("`{key}` is missing"))
-                    .help(format!("add `{key}:` with a value")),
-            );
-        }
-        node
-    }
-
     fn conditional<'p>(self, name: &str, span: Span, body: Option<&Node>) -> Option<Step<'p>> {
         let body = self.mapping(
             self.required(body, "condition", span)?,
@@ -188,7 +172,7 @@ impl Reader<'_> {
         let condition = self
             .required(body.get("condition"), "condition", span)?
             .clone();
-        let steps = self.required(body.present("steps"), "steps", span)?.clone();
+        let steps = self.required_key(body, "steps", span)?.clone();
         Some(Step::Conditional {
             negated: name == "unless",
             condition,
