@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::ser::SerializeStruct;
 
 pub(crate) use sink::{Draft, Sink, error, warning};
-pub(crate) use suggest::{did_you_mean, list};
+pub(crate) use suggest::{did_you_mean, is_near, list};
 
 use indexmap::IndexMap;
 

@@ -8,6 +8,11 @@ pub(crate) fn did_you_mean<'a>(
     closest(word, candidates).map(|found| format!("did you mean `{found}`?"))
 }
 
+/// Whether a word is so near to another one that it is probably meant.
+pub(crate) fn is_near(word: &str, candidate: &str) -> bool {
+    closest(word, [candidate]).is_some()
+}
+
 fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // Longer words than any name of the language are not compared: the cost is their product.
     const LONGEST: usize = 64;

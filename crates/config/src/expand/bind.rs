@@ -1,7 +1,7 @@
 //! Arguments meet the parameters they are for.
 
 use super::substitute::{Scope, Values, substitute};
-use crate::diagnostic::{code, error};
+use crate::diagnostic::{code, error, is_near};
 use crate::syntax::{Declarations, Reader};
 use crate::yaml::{Entry, Mapping, Span};
 
@@ -35,6 +35,8 @@ pub(super) fn bind(
                 (None, Some(default)) => {
                     Some(substitute(reader.cx, default, Scope::Parameters(&nothing)))
                 }
+                // Under a wrong name it is there, which has been reported.
+                (None, None) if is_misspelt(name, declared, arguments) => None,
                 (None, None) => {
                     report_missing(reader, what, name, used, declaration.name_span);
                     None
@@ -44,6 +46,12 @@ pub(super) fn bind(
         values.insert(name.clone(), value);
     }
     values
+}
+
+fn is_misspelt(name: &str, declared: &Declarations, arguments: &Mapping) -> bool {
+    let given = arguments.entries.keys();
+    let mut unknown = given.filter(|given| !declared.contains_key(*given));
+    unknown.any(|given| is_near(given, name))
 }
 
 fn report_unknown(reader: Reader<'_>, what: &str, declared: &Declarations, name: &str, at: Span) {

@@ -29,6 +29,7 @@ pub(super) fn check(cx: &Context<'_>, packages: &Packages) -> bool {
             checker.references(executor);
             if let Some(body) = executor.body.as_mapping() {
                 let _ = checker.reader.job(name, body);
+                checker.reader.check_one_class(body);
             }
         }
     }
@@ -61,6 +62,7 @@ impl Checker<'_> {
             return;
         };
         let read = self.reader.job(name, body);
+        self.reader.check_one_class(body);
         if let Some(node) = body.present("executor")
             && !self.reader.unknown(node)
             && let Some(reference) = executor::reference(self.reader, node)

@@ -80,8 +80,11 @@ impl Expander<'_> {
         };
         let executor = self.executor(named)?;
         let own_kind = KINDS.iter().any(|kind| job.present(kind).is_some());
+        // A `machine` may say what else stands in the job.
+        let machine = job.present("machine").and_then(Node::as_mapping);
         for (key, entry) in &executor.entries {
-            let replaced = own_kind && KINDS.contains(&&**key);
+            let replaced = own_kind && KINDS.contains(&&**key)
+                || machine.is_some_and(|machine| machine.present(key).is_some());
             if !replaced && &**key != "environment" && job.present(key).is_none() {
                 merged.entries.insert(key.clone(), entry.clone());
             }

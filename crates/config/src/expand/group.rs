@@ -43,6 +43,7 @@ impl Expander<'_> {
         let filters = self.filters(used.invocation.filters);
         let inner = self.inner(&used.name, &first, group);
         let leaves = leaves(&inner).into_iter().map(passed).collect();
+        let names: Vec<_> = inner.iter().map(|item| item.name.clone()).collect();
         let mut jobs = vec![boundary(first.clone(), used.requires, start, filters)];
         jobs.extend(
             inner
@@ -51,20 +52,12 @@ impl Expander<'_> {
         );
         jobs.push(boundary(last.clone(), leaves, JobKind::NoOp, every_time()));
         if let Some(key) = lock {
-            let requires = vec![
-                passed(first),
-                Requirement {
-                    job: last,
-                    accepts: Outcome::ALL.to_vec(),
-                },
-            ];
-            let name = format!("{}-group-unlock", used.name);
-            jobs.push(boundary(
-                name,
-                requires,
+            let (name, unlock) = (
+                format!("{}-group-unlock", used.name),
                 JobKind::Unlock { key },
-                every_time(),
-            ));
+            );
+            let requires = before_unlock(first, names, last);
+            jobs.push(boundary(name, requires, unlock, every_time()));
         }
         jobs
     }
@@ -125,6 +118,17 @@ fn passed(job: String) -> Requirement {
         job,
         accepts: vec![Outcome::Passed],
     }
+}
+
+/// What the job that gives a lock back requires: that the lock was taken, and that all other jobs
+/// have ended. The last one alone is not enough: filters may leave it out.
+fn before_unlock(first: String, inner: Vec<String>, last: String) -> Vec<Requirement> {
+    let ended = |job| Requirement {
+        job,
+        accepts: Outcome::ALL.to_vec(),
+    };
+    let all = inner.into_iter().chain([last]).map(ended);
+    [passed(first)].into_iter().chain(all).collect()
 }
 
 /// Filters that leave it to what a job requires whether it runs.

@@ -7,9 +7,9 @@ use outrider_model::Outcome;
 use outrider_model::plan::Requirement;
 
 use super::{Expander, graph};
-use crate::diagnostic::{code, error, list};
-use crate::syntax::{Invocation, Requires, Use};
-use crate::yaml::Span;
+use crate::diagnostic::{code, error, is_near, list};
+use crate::syntax::{Invocation, Kind, Lookup, Requires, Use};
+use crate::yaml::{Home, Span};
 
 /// A job under its name.
 pub(super) struct Item {
@@ -80,7 +80,8 @@ impl Expander<'_> {
         let directory = Directory::new(&names, &jobs);
         let all_edges: Vec<_> = jobs
             .iter()
-            .map(|(_, job)| self.edges(job, &directory, &names, &jobs))
+            .enumerate()
+            .map(|(at, (_, job))| self.edges((at, job), &directory, &names, &jobs))
             .collect();
         graph::check_cycles(self.reader, &names, &all_edges);
         let requirements = all_edges.into_iter().map(|edges| {
@@ -122,6 +123,12 @@ impl Expander<'_> {
         jobs.iter().map(|(_, job)| name_of(job)).collect()
     }
 
+    /// Whether there is a job, or a job group, of that name.
+    fn is_known(&self, job: &Invocation) -> bool {
+        let found = self.packages.find(Kind::Job, Home::default(), &job.job);
+        job.kind.is_some() || self.groups.contains_key(&job.job) || !matches!(found, Lookup::Absent)
+    }
+
     /// Two jobs of one name are reported.
     pub(super) fn check_unique<'n>(&self, names: impl Iterator<Item = (&'n str, Span)>) {
         let mut seen = HashMap::new();
@@ -139,14 +146,15 @@ impl Expander<'_> {
 
     fn edges(
         &self,
-        job: &Invocation,
+        (at, job): (usize, &Invocation),
         directory: &Directory<'_>,
         names: &[String],
         jobs: &[Numbered],
     ) -> Vec<Edge> {
         let mut edges = IndexMap::<usize, Edge>::new();
         for requires in &job.requires {
-            let Some(found) = directory.find(&requires.job) else {
+            let found = directory.find(&requires.job);
+            let Some(found) = found.or_else(|| only_other(at, &requires.job, jobs)) else {
                 self.report_unknown_requirement(requires, names, jobs);
                 continue;
             };
@@ -183,6 +191,11 @@ impl Expander<'_> {
             return;
         }
         let Requires { job, span, .. } = requires;
+        // A job that is not there has been reported; its right name may be required.
+        let mut others = jobs.iter().map(|(_, it)| it);
+        if others.any(|it| is_near(&it.job, job) && !self.is_known(it)) {
+            return;
+        }
         let means = |it: &Invocation| *it.job == **job || base(it) == job;
         let called = names.iter().zip(jobs).filter(|(_, (_, it))| means(it));
         let called: Vec<_> = called.map(|(name, _)| name.as_str()).collect();
@@ -210,4 +223,15 @@ impl Expander<'_> {
 /// What a job would be called if it were the only one of that name.
 fn base(job: &Invocation) -> &str {
     job.name.as_deref().unwrap_or(&job.job)
+}
+
+/// The job of that name besides the one that asks, if there is one only: of two uses of a job, one
+/// may require the other.
+fn only_other(asking: usize, name: &str, jobs: &[Numbered]) -> Option<Vec<usize>> {
+    let others = jobs.iter().enumerate();
+    let mut others = others.filter(|(at, (_, job))| *at != asking && base(job) == name);
+    match (others.next(), others.next()) {
+        (Some((at, _)), None) => Some(vec![at]),
+        _ => None,
+    }
 }

@@ -28,6 +28,7 @@ fn statement(reader: Reader<'_>, node: &Node, depth: usize) -> Option<bool> {
         Value::Sequence(items) => Some(!items.is_empty()),
         Value::Mapping(mapping) if mapping.entries.is_empty() => Some(false),
         Value::Mapping(mapping) => operator(reader, node, mapping, depth + 1),
+        Value::Wrong => None,
     }
 }
 

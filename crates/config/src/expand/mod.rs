@@ -14,6 +14,7 @@ mod pipeline;
 mod steps;
 mod substitute;
 mod template;
+mod unresolved;
 mod workflow;
 
 use std::cell::Cell;

@@ -7,8 +7,11 @@ use indexmap::IndexMap;
 
 use super::expression::{self, Placer};
 use super::template::{Piece, pieces, sole_reference};
+use super::unresolved::{
+    report_open, report_open_section, report_structure, report_undefined, report_unknown,
+};
 use crate::context::Context;
-use crate::diagnostic::{code, error, warning};
+use crate::diagnostic::{code, error};
 use crate::options::{PipelineValue, PipelineValues};
 use crate::yaml::{Entry, Home, Mapping, Node, Span, Value};
 
@@ -61,6 +64,7 @@ pub(crate) fn substitute(cx: &Context<'_>, node: &Node, scope: Scope<'_>) -> Nod
         Value::Mapping(mapping) => {
             Node::mapping(node.span, entries(cx, mapping, scope)).at_home(node.home)
         }
+        Value::Wrong => return node.clone(),
     };
     // Steps that are passed through commands nest deeper than what was written.
     if result.height > 4 * cx.options.limits.depth {
@@ -150,7 +154,7 @@ fn scalar_text(cx: &Context<'_>, node: &Node, text: &str, quoted: bool, scope: S
                 };
             }
             Resolved::Keep => return node.clone(),
-            Resolved::Nothing => return Node::null(node.span),
+            Resolved::Nothing => return Node::wrong(node.span),
         }
     }
     let mut joined = join(cx, at, text, scope);
@@ -171,6 +175,7 @@ fn join(cx: &Context<'_>, at: At, text: &str, scope: Scope<'_>) -> Node {
     let pieces = pieces(text);
     // Ends of sections that belong to the other pass.
     let mut kept = HashSet::new();
+    let mut wrong = false;
     let mut next = 0;
     while let Some(piece) = pieces.get(next) {
         next += 1;
@@ -187,15 +192,21 @@ fn join(cx: &Context<'_>, at: At, text: &str, scope: Scope<'_>) -> Node {
             }
             Piece::Reference { whole, inside } => match resolve(cx, at, whole, inside, scope) {
                 Resolved::Keep => joined.push_str(whole),
-                Resolved::Nothing => {}
+                Resolved::Nothing => wrong = true,
                 Resolved::Value(value) => match value.as_scalar() {
                     Some(scalar) => joined.push_str(&scalar.text),
-                    None => report_structure(cx, cx.narrow(span, whole), inside, &value),
+                    None => {
+                        report_structure(cx, cx.narrow(span, whole), inside, &value);
+                        wrong = true;
+                    }
                 },
             },
             Piece::Section {
                 whole, end: None, ..
-            } => report_open_section(cx, cx.narrow(span, whole), whole),
+            } => {
+                report_open_section(cx, cx.narrow(span, whole), whole);
+                wrong = true;
+            }
             Piece::Section {
                 whole,
                 name,
@@ -207,7 +218,8 @@ fn join(cx: &Context<'_>, at: At, text: &str, scope: Scope<'_>) -> Node {
                     kept.insert(*end);
                 }
                 Resolved::Value(value) if counts(&value) == *inverted => next = end + 1,
-                Resolved::Value(_) | Resolved::Nothing => {}
+                Resolved::Value(_) => {}
+                Resolved::Nothing => wrong = true,
             },
             Piece::End { whole, .. } if kept.contains(&(next - 1)) => joined.push_str(whole),
             Piece::End { .. } => {}
@@ -217,6 +229,9 @@ fn join(cx: &Context<'_>, at: At, text: &str, scope: Scope<'_>) -> Node {
         }
     }
     cx.spend(joined.len(), span);
+    if wrong {
+        return Node::wrong(span);
+    }
     let mut node = Node::scalar(span, joined, true);
     node.templated &= first_pass;
     node
@@ -263,7 +278,7 @@ pub(super) fn evaluate(
     })
 }
 
-fn root(name: &str) -> &str {
+pub(super) fn root(name: &str) -> &str {
     name.split('.').next().unwrap_or(name)
 }
 
@@ -302,7 +317,7 @@ fn lookup(
     if value.is_none() {
         report_undefined(cx, place(), key, values.keys().map(|key| &**key), prefix);
     }
-    value.cloned().flatten()
+    value.cloned().flatten().filter(|value| !value.is_wrong())
 }
 
 fn pipeline(cx: &Context<'_>, name: &str, place: Placer<'_>) -> Option<Node> {
@@ -323,94 +338,13 @@ fn pipeline(cx: &Context<'_>, name: &str, place: Placer<'_>) -> Option<Node> {
         Some(PipelineValue::Literal(text)) => Some(Node::scalar(Span::default(), text, false)),
         None => {
             let message = format!("there is no pipeline value `{name}`");
+            let names: Vec<_> = PipelineValues::names()
+                .map(|name| format!("pipeline.{name}"))
+                .collect();
             let all = |all| format!("the values are {all}");
-            let help = cx.hint(inside, PipelineValues::names(), all);
+            let help = cx.hint(name, names.iter().map(String::as_str), all);
             cx.report(error(code::UNKNOWN_REFERENCE, place(), message).maybe_help(help));
             None
         }
     }
-}
-
-/// Says that a parameter is not declared.
-fn report_undefined<'n>(
-    cx: &Context<'_>,
-    span: Span,
-    name: &str,
-    declared: impl Iterator<Item = &'n str> + Clone,
-    prefix: &str,
-) {
-    let empty = declared.clone().next().is_none();
-    let help = cx.hint(name, declared, |all| match prefix {
-        "matrix" => format!("it has {all}"),
-        _ if !empty => format!("declared here: {all}"),
-        "parameters" => {
-            "declare it under `parameters`, or write `<< pipeline.parameters.… >>` for \
-                         one of the pipeline"
-                .to_owned()
-        }
-        _ => "declare it under `parameters` at the top level".to_owned(),
-    });
-    let message = match prefix {
-        "matrix" => format!("the matrix has no parameter `{name}`"),
-        "parameters" => format!("parameter `{name}` is not declared"),
-        _ => format!("pipeline parameter `{name}` is not declared"),
-    };
-    cx.report(error(code::UNDEFINED_PARAMETER, span, message).maybe_help(help));
-}
-
-fn report_unknown(cx: &Context<'_>, span: Span, name: &str) {
-    if root(name) == "pipeline" {
-        let message = format!("`{name}` is not visible in an orb");
-        cx.report(
-            error(code::UNKNOWN_REFERENCE, span, message)
-                .help("declare a parameter, and hand the value over where the orb is used"),
-        );
-        return;
-    }
-    let in_brackets = cx
-        .sources
-        .slice(span)
-        .is_some_and(|text| text.contains("<<"));
-    let message = match in_brackets {
-        true => format!("`<< {name} >>` refers to nothing"),
-        false => format!("`{name}` refers to nothing"),
-    };
-    let help = match root(name) {
-        "matrix" => {
-            "only a job of a workflow that has a `matrix` can refer to it; a job gets the values \
-             as its `parameters`"
-        }
-        _ if in_brackets => {
-            "refer to `parameters.…` or `pipeline.…`; for a plain `<<`, as in a here-document, \
-             write `\\<<`"
-        }
-        _ => "refer to `pipeline.…`, and put texts in quotes",
-    };
-    cx.report(error(code::UNKNOWN_REFERENCE, span, message).help(help));
-}
-
-fn report_open_section(cx: &Context<'_>, span: Span, whole: &str) {
-    let message = format!("the section `{whole}` has no end");
-    let end = whole.replacen(['#', '^'], "/", 1);
-    cx.report(error(code::UNKNOWN_REFERENCE, span, message).help(format!("put `{end}` behind it")));
-}
-
-fn report_open(cx: &Context<'_>, span: Span) {
-    let at = cx.narrow(span, "<<");
-    cx.report(
-        warning(
-            code::UNESCAPED_HEREDOC,
-            at,
-            "`<<` opens no reference and is taken as it stands",
-        )
-        .help("CircleCI refuses this: write `\\<<`"),
-    );
-}
-
-fn report_structure(cx: &Context<'_>, span: Span, inside: &str, value: &Node) {
-    let message = format!(
-        "`{inside}` is {} and cannot be part of a text",
-        value.kind()
-    );
-    cx.report(error(code::WRONG_TYPE, span, message).help("it can only stand alone"));
 }

@@ -84,6 +84,8 @@ impl From<&Node> for Yaml {
                 }
                 map.into()
             }
+            // Only texts that were resolved become so.
+            Value::Wrong => Self::Plain(String::new()),
         }
     }
 }

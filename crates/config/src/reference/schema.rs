@@ -166,6 +166,7 @@ mod tests {
                 let entries = entries.map(|(key, it)| (key.to_string(), to_json(&it.value)));
                 Value::Object(entries.collect())
             }
+            Yaml::Wrong => Value::Null,
             Yaml::Scalar(scalar) => match scalar.plain() {
                 Plain::Null => Value::Null,
                 Plain::Boolean(value) => value.into(),

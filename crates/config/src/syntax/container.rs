@@ -128,7 +128,7 @@ impl Reader<'_> {
     pub(crate) fn macos(self, node: &Node) -> Option<EnvironmentKind> {
         let mapping = self.mapping(node, "`macos`")?;
         self.check_keys(mapping, &MACOS);
-        let xcode = self.required(mapping.present("xcode"), "xcode", node.span)?;
+        let xcode = self.required_key(mapping, "xcode", node.span)?;
         let xcode = self.name(xcode, "`xcode`")?;
         Some(EnvironmentKind::Macos { xcode })
     }

@@ -32,7 +32,7 @@ impl Reader<'_> {
     pub(super) fn schedule_filters(self, node: &Node) -> Option<Rule> {
         let mapping = self.mapping(node, "`filters`")?;
         self.check_keys(mapping, &SCHEDULE_FILTERS);
-        let branches = self.required(mapping.present("branches"), "branches", node.span)?;
+        let branches = self.required_key(mapping, "branches", node.span)?;
         Some(self.rule(branches, "branches"))
     }
 

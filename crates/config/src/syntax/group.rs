@@ -39,7 +39,7 @@ impl Reader<'_> {
                 continue;
             };
             self.check_keys(body, &GROUP);
-            let jobs = self.required(body.present("jobs"), "jobs", at);
+            let jobs = self.required_key(body, "jobs", at);
             if let Some(jobs) = jobs.and_then(|jobs| self.uses(jobs, &what, at)) {
                 let name_span = at;
                 groups.insert(name.clone(), Group { name_span, jobs });

@@ -104,6 +104,20 @@ impl Reader<'_> {
         }
     }
 
+    /// Reports a class in a `machine` and another one beside it.
+    pub(crate) fn check_one_class(self, body: &Mapping) {
+        let machine = body.present("machine").and_then(Node::as_mapping);
+        let inner = machine.and_then(|machine| machine.key_span("resource_class"));
+        if let Some((inner, outer)) = inner.zip(body.key_span("resource_class")) {
+            let message = "`resource_class` is there twice, in `machine` and beside it";
+            self.report(
+                error(code::CONFLICTING_KEYS, inner.max(outer), message)
+                    .label(inner.min(outer), "the other one")
+                    .help("keep the one beside `machine`"),
+            );
+        }
+    }
+
     /// `retention`: how many days caches are kept.
     fn retention(self, node: &Node) -> Option<u32> {
         const LONGEST: u32 = 30;
@@ -143,7 +157,7 @@ impl Reader<'_> {
         at: Span,
     ) -> Option<JobKind> {
         let text = |key: &str| {
-            let node = self.required(body.present(key), key, at)?;
+            let node = self.required_key(body, key, at)?;
             self.name(node, &format!("`{key}`"))
         };
         let key = || text("key");

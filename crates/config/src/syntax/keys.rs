@@ -35,7 +35,7 @@ const DOCKER: Shape = List(&Keys(&DOCKER_IMAGE));
 const MACHINE_SHAPE: Shape = OneOf(&[Boolean, Text, Keys(&MACHINE)]);
 const WHEN: Shape = Choice(&["on_success", "on_fail", "always"]);
 
-place! { TOP = "the config";
+place! { TOP = "the config", ignores unknown keys;
     "version": Choice(&["2", "2.0", "2.1"]), Works, "the version of the language";
     "setup": Boolean, Works, "whether a job of this config continues the pipeline with another config";
     "parameters": PARAMETERS, Works, "what a pipeline can be given when it is triggered";
@@ -52,7 +52,7 @@ place! { TOP = "the config";
     "experimental": Any, NoEffect, "settings of the cloud's notifications";
 }
 
-place! { ORB = "an orb in the config";
+place! { ORB = "an orb in the config", ignores unknown keys;
     "orbs": Named(&OneOf(&[Text, Keys(&ORB)])), Works, "orbs that this one uses";
     "commands": Named(&Keys(&COMMAND)), Works, "its commands";
     "executors": Named(&Keys(&EXECUTOR)), Works, "its executors";

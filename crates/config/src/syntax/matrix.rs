@@ -37,7 +37,7 @@ impl Reader<'_> {
     pub(crate) fn matrix(self, node: &Node) -> Option<Matrix> {
         let body = self.mapping(node, "`matrix`")?;
         self.check_keys(body, &MATRIX);
-        let parameters = self.required(body.present("parameters"), "parameters", node.span)?;
+        let parameters = self.required_key(body, "parameters", node.span)?;
         let parameters = self.matrix_parameters(parameters)?;
         let alias = body.present("alias");
         Some(Matrix {
@@ -122,6 +122,6 @@ pub(crate) fn shown(value: &Node) -> String {
     match &value.value {
         Value::Scalar(scalar) => scalar.text.to_string(),
         Value::Mapping(mapping) => mapping.get("name").map(shown).unwrap_or_default(),
-        Value::Sequence(_) => String::new(),
+        Value::Sequence(_) | Value::Wrong => String::new(),
     }
 }

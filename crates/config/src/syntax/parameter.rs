@@ -69,29 +69,35 @@ impl Reader<'_> {
             return declarations;
         };
         for (name, entry) in &mapping.entries {
-            self.check_parameter_name(name, entry.key_span, by);
+            let sound = self.check_parameter_name(name, entry.key_span, by);
             let declaration = self.declaration(name, entry.key_span, &entry.value, by);
-            declarations.insert(name.clone(), declaration);
+            declarations.insert(name.clone(), declaration.filter(|_| sound));
         }
         declarations
     }
 
-    fn check_parameter_name(self, name: &str, span: Span, by: Declares) {
+    /// False if nothing can have this name, which is reported.
+    fn check_parameter_name(self, name: &str, span: Span, by: Declares) -> bool {
         let help = "start with a letter, then use a-z, 0-9, `_` and `-`";
         let tail = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
         if !name.starts_with(|c: char| c.is_ascii_alphabetic()) || !name.chars().all(tail) {
             let message = format!("`{name}` cannot be a parameter");
             self.report(error(code::BAD_PARAMETER_NAME, span, message).help(help));
-        } else if name.contains(|c: char| c.is_ascii_uppercase()) {
-            // CircleCI's documentation forbids it, its compiler does not.
-            let message = format!("`{name}` has capital letters");
-            self.report(warning(code::BAD_PARAMETER_NAME, span, message).help(help));
-        } else if by == Declares::Job && INVOCATION.support(name).is_some() {
+            return false;
+        }
+        if by == Declares::Job && INVOCATION.support(name).is_some() {
             let message = format!("a job cannot declare the parameter `{name}`");
             self.report(error(code::BAD_PARAMETER_NAME, span, message).help(format!(
                 "`{name}` means something else where a workflow uses the job"
             )));
+            return false;
         }
+        if name.contains(|c: char| c.is_ascii_uppercase()) {
+            // CircleCI's documentation forbids it, its compiler does not.
+            let message = format!("`{name}` has capital letters");
+            self.report(warning(code::BAD_PARAMETER_NAME, span, message).help(help));
+        }
+        true
     }
 
     fn declaration(
@@ -181,19 +187,33 @@ impl Reader<'_> {
     }
 
     fn report_misfit(self, node: &Node, kind: &Type, what: &str, declared: Span) {
-        let text = node
-            .as_scalar()
-            .map(|scalar| &*scalar.text)
-            .unwrap_or_default();
+        let scalar = node.as_scalar();
+        let text = scalar.map(|scalar| &*scalar.text).unwrap_or_default();
+        let bare = |scalar: &Scalar| Scalar {
+            quoted: false,
+            ..scalar.clone()
+        };
+        // A number or a boolean in quotes is text.
+        let in_quotes = scalar.is_some_and(|scalar| fit(&bare(scalar), kind).is_some());
         let actual = if text.is_empty() {
             node.kind().to_owned()
+        } else if in_quotes {
+            format!("the text `{text}`")
         } else {
             format!("`{text}`")
         };
+        let no_quotes = |kind| {
+            in_quotes.then(|| {
+                format!(
+                    "remove the quotes; if it comes from another parameter, declare that one with \
+                     `type: {kind}`"
+                )
+            })
+        };
         let (wanted, help) = match kind {
             Type::String => ("text", None),
-            Type::Boolean => ("`true` or `false`", None),
-            Type::Integer => ("an integer", None),
+            Type::Boolean => ("`true` or `false`", no_quotes("boolean")),
+            Type::Integer => ("an integer", no_quotes("integer")),
             Type::Executor => ("the name of an executor", None),
             Type::Steps => ("a list of steps", None),
             Type::EnvVarName => ("the name of an environment variable", None),

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use indexmap::IndexMap;
 
 use crate::context::Context;
-use crate::diagnostic::{Draft, code, error};
+use crate::diagnostic::{Draft, code, error, is_near};
 use crate::yaml::{Mapping, Node, Plain, Scalar, Span, Value};
 
 /// Reads definitions, either as they stand or expanded.
@@ -23,9 +23,10 @@ impl<'a> Reader<'a> {
         self.cx.report(draft);
     }
 
-    /// Whether a node stands for a value that is not known yet.
+    /// Whether a node stands for a value that is not known yet, or never will be.
     pub(crate) fn unknown(self, node: &Node) -> bool {
-        self.lenient && self.cx.templates.get() && node.templated && node.as_scalar().is_some()
+        let later = || self.lenient && self.cx.templates.get() && node.templated;
+        node.is_wrong() || node.as_scalar().is_some() && later()
     }
 
     fn wrong_type(self, node: &Node, what: &str, wanted: &str) {
@@ -49,6 +50,38 @@ impl<'a> Reader<'a> {
         }
         self.wrong_type(node, what, "a list");
         None
+    }
+
+    /// The value of a key that must be there.
+    pub(crate) fn required<'n>(
+        self,
+        node: Option<&'n Node>,
+        key: &str,
+        of: Span,
+    ) -> Option<&'n Node> {
+        if node.is_none() {
+            self.report(
+                error(code::MISSING_KEY, of, format!("`{key}` is missing"))
+                    .help(format!("add `{key}:` with a value")),
+            );
+        }
+        node
+    }
+
+    /// The value of a key that must be there. That a key has nearly its name has been reported, and
+    /// is enough.
+    pub(crate) fn required_key<'n>(
+        self,
+        mapping: &'n Mapping,
+        key: &str,
+        of: Span,
+    ) -> Option<&'n Node> {
+        let node = mapping.present(key);
+        let misspelt = |name: &Rc<str>| **name != *key && is_near(name, key);
+        if node.is_none() && mapping.entries.keys().any(misspelt) {
+            return None;
+        }
+        self.required(node, key, of)
     }
 
     /// Any scalar that is there, as written: `1.10` stays `1.10`.
@@ -165,7 +198,9 @@ impl<'a> Reader<'a> {
                     self.variable(name, node.span, value, &mut variables);
                 }
             }
-            Value::Scalar(_) => self.wrong_type(node, "`environment`", "a mapping"),
+            Value::Scalar(_) | Value::Wrong => {
+                self.wrong_type(node, "`environment`", "a mapping");
+            }
         }
         variables
     }

@@ -70,7 +70,7 @@ impl Reader<'_> {
     }
 
     fn login(self, mapping: &Mapping, key: &str, of: &Node) -> Option<String> {
-        let node = self.required(mapping.present(key), key, of.span)?;
+        let node = self.required_key(mapping, key, of.span)?;
         self.name(node, &format!("`{key}`"))
     }
 

@@ -72,6 +72,7 @@ impl Reader<'_> {
                 node.span,
                 vec![Outcome::Passed],
             ),
+            Value::Wrong => return None,
             _ => {
                 let message = "an entry of `requires` must be a job's name or `name: status`";
                 self.report(error(code::WRONG_TYPE, node.span, message));

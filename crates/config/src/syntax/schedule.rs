@@ -39,12 +39,12 @@ impl Reader<'_> {
     fn schedule(self, node: &Node) -> Option<Schedule> {
         let trigger = self.mapping(node, "an entry of `triggers`")?;
         self.check_keys(trigger, &TRIGGER);
-        let schedule = self.required(trigger.present("schedule"), "schedule", node.span)?;
+        let schedule = self.required_key(trigger, "schedule", node.span)?;
         let body = self.mapping(schedule, "`schedule`")?;
         self.check_keys(body, &SCHEDULE);
-        let filters = self.required(body.present("filters"), "filters", schedule.span);
+        let filters = self.required_key(body, "filters", schedule.span);
         let branches = filters.and_then(|filters| self.schedule_filters(filters));
-        let cron = self.required(body.present("cron"), "cron", schedule.span)?;
+        let cron = self.required_key(body, "cron", schedule.span)?;
         let cron = self.cron(cron)?;
         Some(Schedule {
             cron,

@@ -82,7 +82,7 @@ impl Reader<'_> {
     fn workflow(self, name: &str, entry: &Entry) -> Option<Workflow> {
         let body = self.mapping(&entry.value, &format!("workflow `{name}`"))?;
         self.check_keys(body, &WORKFLOW);
-        let jobs = self.required(body.present("jobs"), "jobs", entry.key_span)?;
+        let jobs = self.required_key(body, "jobs", entry.key_span)?;
         let jobs = self.uses(jobs, &format!("workflow `{name}`"), entry.key_span)?;
         if let Some((when, unless)) = body.key_span("when").zip(body.key_span("unless")) {
             let message = format!("workflow `{name}` has both `when` and `unless`");

@@ -16,7 +16,7 @@ pub(super) fn merge(sink: &Sink<'_>, mapping: &mut Mapping, merged: &[Node]) {
                     }
                 }
             }
-            Value::Scalar(_) => refuse(sink, node),
+            Value::Scalar(_) | Value::Wrong => refuse(sink, node),
         }
     }
 }

@@ -25,6 +25,9 @@ pub(crate) enum Value {
     Scalar(Scalar),
     Sequence(Rc<Vec<Node>>),
     Mapping(Rc<Mapping>),
+    /// What a text becomes that refers to something wrong. That has been reported, so nothing is
+    /// said about it any more.
+    Wrong,
 }
 
 /// A scalar as written, without quotes and indentation.
@@ -47,7 +50,8 @@ pub(crate) struct Entry {
     pub(crate) value: Node,
 }
 
-/// What a scalar means by itself: YAML 1.2 core schema.
+/// What a scalar means by itself: YAML 1.2 core schema, with the words that YAML 1.1 and so
+/// CircleCI take for booleans.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Plain<'a> {
     Null,
@@ -147,6 +151,7 @@ impl Node {
                     entries: moved.collect(),
                 }))
             }
+            Value::Wrong => Value::Wrong,
         };
         Self {
             home,
@@ -157,6 +162,17 @@ impl Node {
 
     pub(crate) fn null(span: Span) -> Self {
         Self::scalar(span, "", false)
+    }
+
+    pub(crate) fn wrong(span: Span) -> Self {
+        Self {
+            value: Value::Wrong,
+            ..Self::null(span)
+        }
+    }
+
+    pub(crate) fn is_wrong(&self) -> bool {
+        matches!(self.value, Value::Wrong)
     }
 
     pub(crate) fn as_scalar(&self) -> Option<&Scalar> {
@@ -183,6 +199,7 @@ impl Node {
         match &self.value {
             Value::Sequence(_) => "a list",
             Value::Mapping(_) => "a mapping",
+            Value::Wrong => "wrong",
             Value::Scalar(scalar) => match scalar.plain() {
                 Plain::Null => "empty",
                 Plain::Boolean(_) => "a boolean",
@@ -202,8 +219,12 @@ impl Scalar {
         }
         match text {
             "" | "~" | "null" | "Null" | "NULL" => return Plain::Null,
-            "true" | "True" | "TRUE" => return Plain::Boolean(true),
-            "false" | "False" | "FALSE" => return Plain::Boolean(false),
+            "true" | "True" | "TRUE" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" => {
+                return Plain::Boolean(true);
+            }
+            "false" | "False" | "FALSE" | "no" | "No" | "NO" | "off" | "Off" | "OFF" => {
+                return Plain::Boolean(false);
+            }
             ".nan" | ".NaN" | ".NAN" => return Plain::Float(f64::NAN),
             _ => {}
         }
@@ -221,7 +242,7 @@ impl Scalar {
         Plain::Text(text)
     }
 
-    /// The boolean it is, with YAML 1.1's spellings, as CircleCI reads parameters.
+    /// The boolean it is where a boolean must be: any spelling of YAML 1.1.
     pub(crate) fn boolean(&self) -> Option<bool> {
         if self.quoted {
             return None;
@@ -239,7 +260,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plain_scalars_mean_what_yaml_1_2_says() {
+    fn plain_scalars_mean_what_yaml_says() {
         let plain = |text: &str| {
             format!(
                 "{:?}",
@@ -252,7 +273,9 @@ mod tests {
         };
         assert_eq!(plain("~"), "Null");
         assert_eq!(plain("True"), "Boolean(true)");
-        assert_eq!(plain("yes"), "Text(\"yes\")");
+        assert_eq!(plain("yes"), "Boolean(true)");
+        assert_eq!(plain("Off"), "Boolean(false)");
+        assert_eq!(plain("n"), "Text(\"n\")");
         assert_eq!(plain("-12"), "Integer(-12)");
         assert_eq!(plain("1.10"), "Float(1.1)");
         assert_eq!(plain("1.2.3"), "Text(\"1.2.3\")");

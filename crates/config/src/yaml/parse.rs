@@ -153,7 +153,7 @@ impl Builder<'_> {
     fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), Draft> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
-                let quoted = style != ScalarStyle::Plain || tag.is_some_and(|tag| is_string(&tag));
+                let quoted = is_text(tag.as_deref()).unwrap_or(style != ScalarStyle::Plain);
                 let node = Node::scalar(span, text.as_ref(), quoted);
                 self.add(node, anchor)
             }
@@ -306,8 +306,14 @@ fn insert(sink: &Sink<'_>, mapping: &mut Mapping, name: Rc<str>, span: Span, val
     );
 }
 
-fn is_string(tag: &Tag) -> bool {
-    tag.is_yaml_core_schema() && tag.suffix == "str"
+/// Whether a tag says that a scalar is text, whatever it looks like; nothing if it does not speak of
+/// that.
+fn is_text(tag: Option<&Tag>) -> Option<bool> {
+    match tag.filter(|tag| tag.is_yaml_core_schema())?.suffix.as_str() {
+        "str" => Some(true),
+        "bool" | "int" | "float" | "null" => Some(false),
+        _ => None,
+    }
 }
 
 fn too_deep(span: Span, limit: usize) -> Draft {

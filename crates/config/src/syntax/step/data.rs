@@ -74,8 +74,7 @@ impl Keys<'_> {
     }
 
     fn required(&self, key: &str) -> Option<&Node> {
-        let node = self.mapping.present(key);
-        self.reader.required(node, key, self.span)
+        self.reader.required_key(&self.mapping, key, self.span)
     }
 
     fn required_text(&self, key: &str) -> Option<String> {
@@ -91,7 +90,7 @@ impl Keys<'_> {
             let message = format!("`{key}` must not be empty");
             let draft = error(code::BAD_VALUE, node.span, message);
             self.reader
-                .report(draft.help(format!("list something, or remove the step `{key}` is for")));
+                .report(draft.help("list something, or remove the step"));
         }
         (!list.is_empty()).then_some(list)
     }
@@ -106,7 +105,7 @@ impl Keys<'_> {
                     .collect()
             }
             Value::Scalar(_) => self.reader.name(node, &what).into_iter().collect(),
-            Value::Mapping(_) => {
+            Value::Mapping(_) | Value::Wrong => {
                 self.reader.sequence(node, &format!("`{key}`"));
                 vec![]
             }

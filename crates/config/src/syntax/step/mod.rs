@@ -60,6 +60,11 @@ impl Reader<'_> {
         shadowing: impl Fn(&Command) -> bool,
     ) -> Option<Step<'p>> {
         let (name, span, body) = match &node.value {
+            Value::Scalar(_) if node.is_null() => {
+                let draft = error(code::WRONG_TYPE, node.span, "this step is empty");
+                self.report(draft.help("write a step behind the `-`, or remove it"));
+                return None;
+            }
             Value::Scalar(_) => (self.name(node, "a step")?.into(), node.span, None),
             Value::Mapping(mapping) => {
                 let (name, entry) = self.only_entry(node, mapping)?;
@@ -67,6 +72,7 @@ impl Reader<'_> {
             }
             // Where a parameter of type `steps` stands without `steps:`.
             Value::Sequence(_) => return Some(Step::Steps(node.clone())),
+            Value::Wrong => return None,
         };
         if self.unknown(node) {
             return None;
@@ -157,22 +163,6 @@ impl Reader<'_> {
         self.report(error(code::UNKNOWN_COMMAND, span, message).maybe_help(help));
     }
 
-    /// The value of a key that must be there.
-    pub(crate) fn required<'n>(
-        self,
-        node: Option<&'n Node>,
-        key: &str,
-        of: Span,
-    ) -> Option<&'n Node> {
-        if node.is_none() {
-            self.report(
-                error(code::MISSING_KEY, of, format!("`{key}` is missing"))
-                    .help(format!("add `{key}:` with a value")),
-            );
-        }
-        node
-    }
-
     fn conditional<'p>(self, name: &str, span: Span, body: Option<&Node>) -> Option<Step<'p>> {
         let body = self.mapping(
             self.required(body, "condition", span)?,
@@ -182,7 +172,7 @@ impl Reader<'_> {
         let condition = self
             .required(body.get("condition"), "condition", span)?
             .clone();
-        let steps = self.required(body.present("steps"), "steps", span)?.clone();
+        let steps = self.required_key(body, "steps", span)?.clone();
         Some(Step::Conditional {
             negated: name == "unless",
             condition,

@@ -51,10 +51,7 @@ impl Reader<'_> {
                 .unwrap_or_default(),
             max_auto_reruns,
             auto_rerun_delay,
-            ..plain_run(self.name(
-                self.required(mapping.present("command"), "command", span)?,
-                "`command`",
-            )?)
+            ..plain_run(self.name(self.required_key(mapping, "command", span)?, "`command`")?)
         };
         Some(RunStep {
             name: name.unwrap_or_else(|| step.name.clone()),
