@@ -175,7 +175,7 @@ fn body(text: &str) -> String {
     let part = &text[..text.len() / 8];
     format!(
         "{HEAD}jobs:\n  j:\n    parameters: {{n: {{type: integer}}}}\n    docker: [{{image: {part}, user: {part}, \
-         entrypoint: [{part}], auth: {{username: {part}, password: p}}}}]\n    shell: {part}\n    \
+         entrypoint: [{part}], auth: {{username: {part}, password: $P}}}}]\n    shell: {part}\n    \
          working_directory: {part}\n    resource_class: {part}\n    steps: [checkout]\n\
          workflows: {{w: {{jobs: [j: {{matrix: {{parameters: {{n: [{}]}}}}}}]}}}}\n",
         numbers()
