@@ -13,7 +13,7 @@ use crate::pattern::Pattern;
 pub(super) enum Target<'a> {
     Branch(&'a str),
     Tag(&'a str),
-    /// Neither is known: then no filter for branches leaves anything out.
+    /// Neither is known: then only what runs on no branch is left out.
     Unknown,
 }
 
@@ -65,6 +65,11 @@ impl<'a> Sieve<'a> {
         };
         match (self.target, branches, tags) {
             (Target::Branch(branch), Some(rule), _) => self.fits(rule, branch),
+            // What is ignored whatever the name is runs on no branch at all.
+            (Target::Unknown, Some(Rule { only: None, ignore }), _) => {
+                let ignore = ignore.as_deref().unwrap_or_default();
+                self.any(ignore, "").map(|ignored| !ignored)
+            }
             (Target::Branch(_), None, _) | (Target::Unknown, ..) => Ok(true),
             // A rule that says nothing is none.
             (Target::Tag(tag), _, Some(rule)) if rule.only.is_some() || rule.ignore.is_some() => {
@@ -105,6 +110,7 @@ impl<'a> Sieve<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::regex::Regex;
 
     fn patterns(texts: &[&str]) -> Option<Vec<Pattern>> {
         Some(texts.iter().map(|text| Pattern::name(*text)).collect())
@@ -144,5 +150,11 @@ mod tests {
             ignore: None,
         };
         assert!(passes(Target::Unknown, Some(rule), None));
+        let ignore = |text: &str| Rule {
+            only: None,
+            ignore: Some(vec![Pattern::regex(text, Regex::new(text).unwrap())]),
+        };
+        assert!(passes(Target::Unknown, Some(ignore("release/.*")), None));
+        assert!(!passes(Target::Unknown, Some(ignore(".*")), None));
     }
 }
