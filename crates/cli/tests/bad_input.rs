@@ -117,9 +117,9 @@ fn a_config_that_is_not_utf8() {
 fn a_path_that_does_not_exist() {
     let home = Home::new();
     let cases: [(&[&str], &str); 5] = [
-        (&["run"], "--config"),
+        (&["run"], "Name the config"),
         (&["run", "no-such-folder"], "folder of a project"),
-        (&["run", "--config", "no-such-file.yml"], "--config"),
+        (&["run", "--config", "no-such-file.yml"], "Name the config"),
         (
             &[
                 "run",
@@ -248,7 +248,7 @@ fn a_config_that_the_server_refuses() {
     let trigger = &["pipeline", "trigger"];
     served
         .run(trigger)
-        .failed(NOT_FOUND, &[".circleci/config.yml", "--config"]);
+        .failed(NOT_FOUND, &[".circleci/config.yml", "Name the config"]);
     home.project("version: 2.1\njobs:\n  build:\n    machine: true\n    stepz: []\n");
     served
         .run(trigger)
