@@ -36,7 +36,7 @@ impl Expander<'_> {
         self.reader.invocation(used, body)
     }
 
-    /// A job for every combination that is not excluded. The first parameter changes slowest.
+    /// A job for every combination that is not excluded. The first parameter by name changes slowest.
     fn combinations(&self, used: &Use, body: &Mapping, matrix: &Node) -> Vec<Invocation> {
         let matrix = substitute(self.reader.cx, matrix, Scope::Workflow(None));
         let Some(matrix) = self.reader.matrix(&matrix) else {
@@ -75,7 +75,7 @@ impl Expander<'_> {
         matrix: &Matrix,
         values: &[Node],
     ) -> Option<Invocation> {
-        let name = member_name(&used.job, matrix, values);
+        let name = member_name(&used.job, values);
         if !self.reader.cx.spend(name.len(), used.span) {
             return None;
         }
@@ -148,10 +148,8 @@ fn combination(matrix: &Matrix, mut index: usize) -> Vec<Node> {
 }
 
 /// The name of a job of a matrix that is given none: its values, by the names of the parameters.
-fn member_name(job: &str, matrix: &Matrix, values: &[Node]) -> String {
-    let mut named: Vec<_> = matrix.parameters.keys().zip(values).collect();
-    named.sort_by_key(|(name, _)| *name);
-    let values = named.into_iter().map(|(_, value)| shown(value));
+fn member_name(job: &str, values: &[Node]) -> String {
+    let values = values.iter().map(shown);
     std::iter::once(job.to_owned())
         .chain(values)
         .collect::<Vec<_>>()

@@ -39,6 +39,22 @@ pub(super) fn pieces(text: &str) -> Vec<Piece<'_>> {
     pieces
 }
 
+/// Where in a text the first `<<` stands that opens nothing.
+pub(super) fn first_open(text: &str) -> Option<usize> {
+    let mut at = 0;
+    for piece in pieces(text) {
+        at += match piece {
+            Piece::Open => return Some(at),
+            Piece::Escaped => "\\<<".len(),
+            Piece::Text(whole)
+            | Piece::Reference { whole, .. }
+            | Piece::Section { whole, .. }
+            | Piece::End { whole, .. } => whole.len(),
+        };
+    }
+    None
+}
+
 /// Finds the end of each section.
 fn close_sections(pieces: &mut [Piece<'_>]) {
     let mut open: Vec<usize> = vec![];
@@ -186,6 +202,13 @@ mod tests {
         assert_eq!(ends("<<#parameters.x>>a<</parameters.y>>"), [None]);
         assert_eq!(ends("<<#parameters.x>>"), [None]);
         assert_eq!(ends("<<#x>>"), []);
+    }
+
+    #[test]
+    fn what_opens_nothing_is_found_behind_references() {
+        let text = r"<<pipeline.number>> \<< <<# parameters.x >><</ parameters.x >> << EOF";
+        assert_eq!(first_open(text), text.rfind("<< EOF"));
+        assert_eq!(first_open("<< parameters.x >>"), None);
     }
 
     #[test]

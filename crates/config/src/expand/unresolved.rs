@@ -1,6 +1,7 @@
 //! What is said about references that stand for nothing.
 
 use super::substitute::root;
+use super::template::first_open;
 use crate::context::Context;
 use crate::diagnostic::{code, error, warning};
 use crate::yaml::{Node, Span};
@@ -70,7 +71,14 @@ pub(super) fn report_open_section(cx: &Context<'_>, span: Span, whole: &str) {
 }
 
 pub(super) fn report_open(cx: &Context<'_>, span: Span) {
-    let at = cx.narrow(span, "<<");
+    let written = cx.sources.slice(span).unwrap_or_default();
+    let at = match first_open(written).and_then(|at| u32::try_from(at).ok()) {
+        Some(at) => Span {
+            start: span.start + at,
+            end: span.start + at + 2,
+        },
+        None => span,
+    };
     cx.report(
         warning(
             code::UNESCAPED_HEREDOC,

@@ -17,7 +17,7 @@ pub(crate) struct Matrix {
     pub(crate) alias: Option<String>,
 }
 
-/// By the names of the parameters.
+/// By the names of the parameters, and in their order, as in CircleCI.
 pub(crate) type Axes = IndexMap<Rc<str>, Axis>;
 
 /// A parameter and all values that it takes.
@@ -71,7 +71,9 @@ impl Reader<'_> {
         }
         let entries = mapping.entries.iter();
         let read: Vec<_> = entries.map(|(name, entry)| read(name, entry)).collect();
-        read.into_iter().collect()
+        let mut axes: Axes = read.into_iter().collect::<Option<_>>()?;
+        axes.sort_keys();
+        Some(axes)
     }
 
     fn report_empty(self, span: Span, message: &str) {

@@ -79,7 +79,9 @@ impl Reader<'_> {
     /// False if nothing can have this name, which is reported.
     fn check_parameter_name(self, name: &str, span: Span, by: Declares) -> bool {
         let help = "start with a letter, then use a-z, 0-9, `_` and `-`";
-        let tail = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        let periods = by == Declares::Pipeline && !name.contains("..");
+        let tail =
+            |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-' || c == '.' && periods;
         if !name.starts_with(|c: char| c.is_ascii_alphabetic()) || !name.chars().all(tail) {
             let message = format!("`{name}` cannot be a parameter");
             self.report(error(code::BAD_PARAMETER_NAME, span, message).help(help));

@@ -357,6 +357,10 @@ fn syntax_error(file: &File<'_>, offsets: &Offsets, failure: &ScanError) -> Draf
         "YAML indents with spaces: replace the tab"
     } else if info.contains("unknown anchor") {
         "an alias `*name` needs an anchor `&name` before it"
+    } else if info.contains("mapping values are not allowed") {
+        "put quotes around a text that holds a colon and a space; otherwise check the indentation"
+    } else if info.contains("unexpected character") {
+        "put quotes around a text that starts with this character"
     } else {
         "check indentation, colons, quotes and brackets here and on the line before"
     };
