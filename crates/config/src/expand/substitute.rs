@@ -175,7 +175,7 @@ fn join(cx: &Context<'_>, at: At, text: &str, scope: Scope<'_>) -> Node {
     let pieces = pieces(text);
     // Ends of sections that belong to the other pass.
     let mut kept = HashSet::new();
-    let mut wrong = false;
+    let (mut wrong, mut open) = (false, false);
     let mut next = 0;
     while let Some(piece) = pieces.get(next) {
         next += 1;
@@ -186,9 +186,7 @@ fn join(cx: &Context<'_>, at: At, text: &str, scope: Scope<'_>) -> Node {
             Piece::Escaped => joined.push_str("<<"),
             Piece::Open => {
                 joined.push_str("<<");
-                if !first_pass {
-                    report_open(cx, span);
-                }
+                open |= !first_pass;
             }
             Piece::Reference { whole, inside } => match resolve(cx, at, whole, inside, scope) {
                 Resolved::Keep => joined.push_str(whole),
@@ -229,6 +227,9 @@ fn join(cx: &Context<'_>, at: At, text: &str, scope: Scope<'_>) -> Node {
         }
     }
     cx.spend(joined.len(), span);
+    if open {
+        report_open(cx, span);
+    }
     if wrong {
         return Node::wrong(span);
     }

@@ -71,6 +71,9 @@ pub(super) fn report_open_section(cx: &Context<'_>, span: Span, whole: &str) {
 }
 
 pub(super) fn report_open(cx: &Context<'_>, span: Span) {
+    if cx.is_stopped() {
+        return;
+    }
     let written = cx.sources.slice(span).unwrap_or_default();
     let at = match first_open(written).and_then(|at| u32::try_from(at).ok()) {
         Some(at) => Span {
