@@ -93,11 +93,7 @@ impl OrbArgs {
     }
 
     fn settings(&self) -> Result<Settings, Failure> {
-        if let Some(path) = self.orb_directories.iter().find(|path| !path.is_dir()) {
-            let message = format!("{} is not a folder", path.display());
-            return Err(Failure::new(code::NOT_FOUND, message)
-                .advise("--orbs names a folder that holds orbs."));
-        }
+        check_folders(&self.orb_directories)?;
         let token = self.orb_token_file.as_ref().map(|path| token(path));
         let certificates = self.orb_ca_file.as_ref().map(|path| read(path));
         Ok(Settings {
@@ -117,14 +113,41 @@ impl OrbArgs {
     }
 }
 
-/// The orbs that a server has without asking anybody: those in the program.
-pub struct BuiltInOrbs;
+fn check_folders(directories: &[PathBuf]) -> Result<(), Failure> {
+    match directories.iter().find(|path| !path.is_dir()) {
+        None => Ok(()),
+        Some(path) => {
+            let message = format!("{} is not a folder", path.display());
+            Err(Failure::new(code::NOT_FOUND, message)
+                .advise("--orbs names a folder that holds orbs."))
+        }
+    }
+}
+
+/// The orbs that a server has without asking anybody: those of its folders, and those in the
+/// program.
+#[derive(Default)]
+pub struct ServerOrbs {
+    directories: Vec<PathBuf>,
+}
+
+impl ServerOrbs {
+    /// The orbs of these folders.
+    pub fn new(directories: &[PathBuf]) -> Result<Self, Failure> {
+        check_folders(directories)?;
+        Ok(Self {
+            directories: directories.to_vec(),
+        })
+    }
+}
 
 #[async_trait]
-impl OrbSource for BuiltInOrbs {
+impl OrbSource for ServerOrbs {
     async fn find(&self, config: &SourceFile, given: &Orbs) -> Result<Orbs, ApiError> {
         let missing = missing(config, given)?;
-        let resolution = Resolver::built_in().resolve(None, missing).await;
+        let resolution = Resolver::of_folders(&self.directories)
+            .resolve(None, missing)
+            .await;
         Ok(resolution.map_err(Failure::from)?.orbs)
     }
 }

@@ -16,7 +16,7 @@ use outrider_store::sqlite::{SqliteOptions, SqliteStore};
 use crate::args::duration;
 use crate::failure::{Failure, code};
 use crate::local_runner::{self, LocalRunner};
-use crate::orbs::BuiltInOrbs;
+use crate::orbs::ServerOrbs;
 use crate::paths;
 use crate::show::{self, say};
 
@@ -68,6 +68,10 @@ pub struct ServerArgs {
         value_name = "CLASS"
     )]
     default_class: ClassName,
+    /// A folder of orbs for configs that come without them; repeat it for more. It holds
+    /// NAMESPACE/ORB/1.2.3.yml, or NAMESPACE/ORB.yml for every version.
+    #[arg(long, env = "OUTRIDER_ORBS", value_delimiter = ',', value_name = "DIR")]
+    orbs: Vec<PathBuf>,
     /// Gets a POST when a job or a pipeline ends.
     #[arg(long, env = "OUTRIDER_WEBHOOK_URL", value_name = "URL")]
     webhook_url: Option<String>,
@@ -95,12 +99,13 @@ pub struct ServerArgs {
 
 /// Serves until it is told to end.
 pub async fn run(args: ServerArgs) -> Result<ExitCode, Failure> {
+    let orbs = Arc::new(ServerOrbs::new(&args.orbs)?);
     let data = args.data.clone().map_or_else(paths::server_data, Ok)?;
     paths::private_directory(&data)?;
     let shutdown = Shutdown::new();
     let random: Arc<dyn Random> = Arc::new(OsRandom::new());
     let crash = args.crash_at.as_deref().map(crash::hook);
-    let parts = open_parts(&data, &random, Arc::new(BuiltInOrbs), crash)?;
+    let parts = open_parts(&data, &random, orbs, crash)?;
     let mut server = Server::bind(parts, args.settings(&data)?, shutdown.clone()).await?;
     let (admin, is_new) = admin_token(&data, random.as_ref())?;
     server.core().adopt_admin_token(&admin).await?;

@@ -153,3 +153,29 @@ fn a_trigger_sends_the_orbs_that_the_repository_locks() {
         .failed(INVALID_CONFIG, &["config.yml:3:7", "acme/hi@1.0.0"]);
     served.still_works();
 }
+
+#[test]
+fn a_server_has_folders_of_its_own() {
+    let home = Home::new();
+    home.project(CONFIG);
+    home.write("shared/acme/hi/1.0.0.yml", orb("from the server"));
+    let folder = home.path("shared").display().to_string();
+    let served = Served::start(&home, &["--orbs", &folder]);
+    let config = home.path("project/.circleci/config.yml");
+    let config = config.display().to_string();
+    let trigger = ["pipeline", "trigger", "--offline", "--config", &config];
+    let submitted = served.run(&trigger).good();
+    let shown = served.run(&["pipeline", "show", submitted.first_line(), "--json"]);
+    assert_eq!(
+        shown.good().json()["workflows"][0]["jobs"][0]["name"],
+        "hi/greet"
+    );
+}
+
+#[test]
+fn a_server_without_its_folder_does_not_start() {
+    let home = Home::new();
+    home.run(&["server", "--data", "data", "--orbs", "gone"])
+        .failed(NOT_FOUND, &["gone is not a folder"]);
+    assert!(!home.path("data").exists());
+}

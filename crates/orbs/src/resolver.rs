@@ -103,14 +103,14 @@ impl Resolver {
         })
     }
 
-    /// A resolver that has the orbs of the program, and asks nobody.
-    pub fn built_in() -> Self {
+    /// A resolver that has the orbs of these folders and of the program, and asks nobody.
+    pub fn of_folders(directories: &[PathBuf]) -> Self {
         Self {
-            directories: Vec::new(),
+            directories: directories.iter().map(Directory::new).collect(),
             cache: None,
             urls: Box::new(Offline),
             registry: Box::new(Offline),
-            suggested: suggested_folder(None),
+            suggested: suggested_folder(directories.first().map(PathBuf::as_path)),
             update: false,
             limits: Limits::default(),
         }

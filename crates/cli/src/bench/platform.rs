@@ -16,7 +16,7 @@ use outrider_service::{OsRandom, Shutdown, SystemClock, Tasks};
 
 use super::tap::{Seen, Tap};
 use crate::failure::Failure;
-use crate::orbs::BuiltInOrbs;
+use crate::orbs::ServerOrbs;
 use crate::{local_runner, server};
 
 /// The class of all measured tasks.
@@ -44,7 +44,8 @@ impl Platform {
             tempfile::tempdir().map_err(|e| Failure::cannot_write("a temporary folder", e))?;
         let random: Arc<dyn Random> = Arc::new(OsRandom::new());
         let shutdown = Shutdown::new();
-        let parts = server::open_parts(data.path(), &random, Arc::new(BuiltInOrbs), None)?;
+        let parts =
+            server::open_parts(data.path(), &random, Arc::new(ServerOrbs::default()), None)?;
         let settings = ServerSettings {
             listen: ([127, 0, 0, 1], 0).into(),
             log_directory: data.path().join("logs"),
