@@ -297,7 +297,7 @@ fn one_workflow_of_several() {
 fn interrupted_once_it_cancels_and_ends_in_order() {
     let home = Home::new();
     let sleep = long_sleep(2);
-    home.project(config(&format!("      - run: echo begin; sleep {sleep}\n")));
+    home.project(config(&format!("      - run: sleep {sleep}\n")));
     let mut running = Running::start(&mut home.command(&["run"]));
     running.line("▶ build");
     while !is_running(&sleep) {
@@ -306,9 +306,9 @@ fn interrupted_once_it_cancels_and_ends_in_order() {
     running.signal(Signal::INT);
     let (code, said) = running.end();
     assert_eq!(code, Some(130), "{said}");
+    // What the step wrote is not looked for: the server may not know yet that it has begun.
     for part in [
         "interrupt again to stop at once",
-        "begin",
         "✗ build",
         "pipeline canceled",
     ] {
