@@ -297,24 +297,35 @@ fn one_workflow_of_several() {
 fn interrupted_once_it_cancels_and_ends_in_order() {
     let home = Home::new();
     let sleep = long_sleep(2);
-    home.project(config(&format!("      - run: sleep {sleep}\n")));
+    let begun = home.path("begun").display().to_string();
+    home.project(format!(
+        "version: 2.1
+jobs:
+  build: {{machine: true, steps: [run: echo begin; touch {begun}; sleep {sleep}]}}
+  after: {{machine: true, steps: [run: until test -e {begun}; do sleep 0.01; done]}}
+workflows:
+  main: {{jobs: [build, after]}}
+"
+    ));
     let mut running = Running::start(&mut home.command(&["run"]));
-    running.line("▶ build");
+    // What a runner has to say it says in order: the server knows that `build` has begun.
+    running.line("✓ after");
     while !is_running(&sleep) {
         std::thread::yield_now();
     }
     running.signal(Signal::INT);
     let (code, said) = running.end();
     assert_eq!(code, Some(130), "{said}");
-    // What the step wrote is not looked for: the server may not know yet that it has begun.
     for part in [
         "interrupt again to stop at once",
+        "begin",
         "✗ build",
         "pipeline canceled",
     ] {
         assert!(said.contains(part), "no {part:?} in\n{said}");
     }
     assert!(!is_running(&sleep));
+    std::fs::remove_file(begun).unwrap();
     assert!(home.leftovers().is_empty());
 }
 
