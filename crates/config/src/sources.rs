@@ -55,7 +55,7 @@ impl<'a> Sources<'a> {
         self.files.get(orbs.get_index_of(reference)? + 1)
     }
 
-    /// The files behind the config.
+    /// A text by its number: 0 is the config.
     pub(crate) fn file(&self, index: usize) -> Option<&File<'a>> {
         self.files.get(index)
     }

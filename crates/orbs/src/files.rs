@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The largest orb, and the largest lock file.
 pub const LARGEST: u64 = 1024 * 1024;
@@ -25,6 +25,17 @@ pub fn read(path: &Path) -> Result<Option<String>, String> {
         .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes))
         .map_err(unreadable)?;
     text(bytes).map(Some)
+}
+
+/// What lies in a folder; nothing if there is none. An error says why it cannot be read, as a
+/// fragment that follows the folder's name.
+pub fn list(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    let paths = match folder.read_dir() {
+        Ok(entries) => entries.map(|entry| Ok(entry?.path())).collect(),
+        Err(error) if is_absent(&error) => Ok(Vec::new()),
+        Err(error) => Err(error),
+    };
+    paths.map_err(|error: io::Error| format!("cannot be read: {error}"))
 }
 
 /// Bytes from wherever as the text of an orb.
@@ -54,7 +65,7 @@ pub fn replace(path: &Path, text: &str) -> io::Result<()> {
 }
 
 /// Whether it is simply not there.
-pub fn is_absent(error: &io::Error) -> bool {
+fn is_absent(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory

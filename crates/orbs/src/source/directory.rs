@@ -1,6 +1,5 @@
 //! A folder of orbs.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
@@ -115,30 +114,20 @@ fn versioned(
 
 /// The files of a folder that are named `<prefix>1.2.3.yml`.
 pub(super) fn releases(folder: &Path, prefix: &str) -> Result<Vec<(Release, PathBuf)>, Miss> {
-    let unreadable = |error: io::Error| {
-        Miss::Unusable(format!(
-            "has {}, which cannot be read: {error}",
-            folder.display()
-        ))
-    };
-    let entries = match folder.read_dir() {
-        Ok(entries) => entries,
-        Err(error) if files::is_absent(&error) => return Ok(Vec::new()),
-        Err(error) => return Err(unreadable(error)),
-    };
+    let paths = files::list(folder).map_err(|problem| unusable(folder, &problem))?;
     let mut found = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(unreadable)?;
-        let name = entry.file_name();
-        let version = name
-            .to_str()
-            .and_then(|name| name.strip_prefix(prefix)?.strip_suffix(".yml"));
-        found.extend(version.and_then(release).map(|it| (it, entry.path())));
+    for path in paths {
+        let name = path.file_name().and_then(|name| name.to_str());
+        let version = name.and_then(|name| name.strip_prefix(prefix)?.strip_suffix(".yml"));
+        found.extend(version.and_then(release).map(|it| (it, path.clone())));
     }
     Ok(found)
 }
 
 fn read(path: &Path) -> Result<Option<String>, Miss> {
-    files::read(path)
-        .map_err(|problem| Miss::Unusable(format!("has {}, which {problem}", path.display())))
+    files::read(path).map_err(|problem| unusable(path, &problem))
+}
+
+fn unusable(path: &Path, problem: &str) -> Miss {
+    Miss::Unusable(format!("has {}, which {problem}", path.display()))
 }

@@ -44,16 +44,9 @@ fn pieces(root: &Path) -> Result<Pieces, String> {
 
 /// The YAML files of a folder, by what they are called without their ending.
 fn yaml_files(folder: &Path) -> Result<Vec<(String, PathBuf)>, String> {
-    let unreadable =
-        |error: std::io::Error| format!("{} cannot be read: {error}", folder.display());
-    let entries = match folder.read_dir() {
-        Ok(entries) => entries,
-        Err(error) if files::is_absent(&error) => return Ok(Vec::new()),
-        Err(error) => return Err(unreadable(error)),
-    };
+    let paths = files::list(folder).map_err(|problem| format!("{} {problem}", folder.display()))?;
     let mut found = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(unreadable)?.path();
+    for path in paths {
         let ending = path.extension().and_then(|ending| ending.to_str());
         let stem = path.file_stem().and_then(|stem| stem.to_str());
         if let (Some("yml" | "yaml"), Some(stem)) = (ending, stem)
