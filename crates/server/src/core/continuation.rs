@@ -26,7 +26,9 @@ impl Core {
         let key = request.continuation_key.hash();
         let known = self.store.continuable(key, self.clock.now()).await?;
         let known = known.ok_or_else(|| {
-            ApiError::new(ErrorCode::NotFound, "there is no such continuation key")
+            let message = "there is no such continuation key: a running job of a setup config has \
+                           one, in `CIRCLE_CONTINUATION_KEY`";
+            ApiError::new(ErrorCode::NotFound, message)
         })?;
         let source = SourceFile::new(CONFIG_NAME, request.configuration.clone());
         let options = Options {
