@@ -4,6 +4,7 @@
 //! randomness passes it in. Read [`task`] first: it is the life of the unit that is queued,
 //! claimed and run.
 
+pub mod blob;
 pub mod claim;
 pub mod class;
 pub mod ids;
@@ -17,6 +18,7 @@ pub mod status;
 pub mod task;
 pub mod time;
 
+pub use blob::BlobHash;
 pub use class::{ClassName, InvalidClassName};
 pub use ids::{
     AttemptId, JobId, PipelineId, Random, RequestId, RunnerId, TaskId, TokenId, WorkflowId,

@@ -36,6 +36,7 @@ text_schema! {
     crate::secret::LeaseToken, None, "Proof of a lease: 32 hexadecimal digits.";
     crate::secret::ContinuationKey, None, "Lets its holder continue a pipeline, once.";
     crate::report::LogHash, None, "BLAKE3 of a whole log: 64 hexadecimal digits.";
+    crate::BlobHash, None, "BLAKE3 of a blob or a chunk: 64 hexadecimal digits.";
 }
 
 impl PartialSchema for crate::Status {
