@@ -8,6 +8,7 @@
 pub mod client;
 pub mod configs;
 pub mod continuation;
+pub mod data;
 pub mod error;
 pub mod jobs;
 pub mod paths;

@@ -38,6 +38,10 @@ pub struct SubmitPipeline {
     /// The commit, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
+    /// Whether the code comes from somebody who is not trusted, as a fork pull request does: such a
+    /// pipeline gets no secrets, and no trusted one ever sees what it saves.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub untrusted: bool,
     /// Only this workflow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workflow: Option<String>,

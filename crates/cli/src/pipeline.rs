@@ -70,6 +70,10 @@ pub struct TriggerArgs {
     /// The tag that jobs see.
     #[arg(long, conflicts_with = "branch", value_name = "NAME")]
     tag: Option<String>,
+    /// The code comes from somebody who is not trusted, as a fork pull request does: no secrets, and
+    /// caches that no trusted pipeline sees.
+    #[arg(long)]
+    untrusted: bool,
     /// Follow the pipeline to its end, and end with its exit code.
     #[arg(short, long)]
     follow: bool,
@@ -235,6 +239,7 @@ impl TriggerArgs {
             branch: if self.tag.is_some() { None } else { branch },
             tag: self.tag.clone(),
             revision: fetched.map(|fetched| fetched.revision),
+            untrusted: self.untrusted,
             workflow: None,
             job: None,
         };

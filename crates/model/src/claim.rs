@@ -45,6 +45,10 @@ pub struct TaskPayload {
     pub job_number: u64,
     /// How many tasks the job is: `CIRCLE_NODE_TOTAL`.
     pub parallelism: u32,
+    /// Whether its project or its contexts have secrets for it: it asks for them before its first
+    /// step.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub secrets: bool,
     /// What triggered the pipeline.
     pub trigger: Trigger,
     /// What to do.

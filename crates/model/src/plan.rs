@@ -574,6 +574,10 @@ pub struct Trigger {
     /// The commit, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
+    /// Whether the code comes from somebody who is not trusted, as a fork pull request does: such a
+    /// pipeline gets no secrets, and what it saves is never seen by one that is trusted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub untrusted: bool,
 }
 
 fn is_zero(number: &u32) -> bool {

@@ -151,6 +151,7 @@ impl RunArgs {
             branch,
             tag: self.tag.clone(),
             revision: facts.revision,
+            untrusted: false,
             workflow: self.workflow.clone(),
             job: self.job.clone(),
         })

@@ -159,6 +159,7 @@ fn trigger(request: &SubmitPipeline) -> Trigger {
         branch: request.branch.clone(),
         tag: request.tag.clone(),
         revision: request.revision.clone(),
+        untrusted: request.untrusted,
     }
 }
 

@@ -11,6 +11,7 @@ use crate::StoreError;
 pub const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_start.sql"),
     include_str!("migrations/0002_flow.sql"),
+    include_str!("migrations/0003_data.sql"),
 ];
 
 /// Brings a database to the newest schema.

@@ -55,6 +55,7 @@ pub fn task_of(steps: Vec<Step>) -> ClaimedTask {
             job_name: "build".to_owned(),
             job_number: 42,
             parallelism: 2,
+            secrets: false,
             trigger: Trigger {
                 project: "acme/shop".to_owned(),
                 ..Trigger::default()

@@ -177,6 +177,7 @@ async fn only_the_owner_can_read() {
 const SAMPLES: &[&str] = &[
     include_str!("../migrations/0001_sample.sql"),
     include_str!("../migrations/0002_sample.sql"),
+    include_str!("../migrations/0003_sample.sql"),
 ];
 
 #[tokio::test]
