@@ -1,0 +1,1 @@
+test "$(echo 'Tea tea TEA' | bin/words)" = "3 tea"

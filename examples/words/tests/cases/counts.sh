@@ -1,0 +1,2 @@
+test "$(echo 'a b a' | bin/words)" = "2 a
+1 b"

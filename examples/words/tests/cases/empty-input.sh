@@ -1,0 +1,1 @@
+test -z "$(printf '' | bin/words)"

@@ -1,0 +1,1 @@
+test -z "$(echo hello | bin/words 0)"

@@ -1,0 +1,1 @@
+test "$(echo hello | bin/words)" = "1 hello"

@@ -1,0 +1,2 @@
+test "$(echo "stop, stop; go!" | bin/words)" = "2 stop
+1 go"

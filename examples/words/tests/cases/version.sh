@@ -1,0 +1,1 @@
+bin/words --version | grep -q '^words '

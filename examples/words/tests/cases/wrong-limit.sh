@@ -1,0 +1,3 @@
+if bin/words many < /dev/null; then
+    exit 1
+fi
