@@ -1,6 +1,6 @@
 //! Where things lie by default.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use directories::ProjectDirs;
 
@@ -28,6 +28,14 @@ pub fn orb_cache() -> Option<PathBuf> {
     Some(dirs.cache_dir().join("orbs"))
 }
 
+/// The folder of what local runs of a project's folder keep for later ones, below
+/// `~/.cache/outrider/runs` on Linux. Without a home there is none.
+pub fn run_cache(project: &Path) -> Option<PathBuf> {
+    let dirs = ProjectDirs::from("", "", "outrider")?;
+    let hash = blake3::hash(project.as_os_str().as_encoded_bytes()).to_hex();
+    Some(dirs.cache_dir().join("runs").join(&hash[..16]))
+}
+
 fn below_data(name: &str) -> Result<PathBuf, Failure> {
     ProjectDirs::from("", "", "outrider")
         .map(|dirs| dirs.data_dir().join(name))
@@ -41,7 +49,7 @@ fn below_data(name: &str) -> Result<PathBuf, Failure> {
 }
 
 /// Makes a folder that only its owner can read.
-pub fn private_directory(path: &std::path::Path) -> Result<(), Failure> {
+pub fn private_directory(path: &Path) -> Result<(), Failure> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new()
         .recursive(true)

@@ -11,6 +11,7 @@ use outrider_model::secret::Token;
 use outrider_model::{ClassName, Random};
 use outrider_server::{OrbSource, Parts, Server, ServerSettings, Timings, TlsFiles, Webhook};
 use outrider_service::{OsRandom, Shutdown, SystemClock, Tasks, crash};
+use outrider_store::Store;
 use outrider_store::sqlite::{SqliteOptions, SqliteStore};
 
 use crate::args::duration;
@@ -105,7 +106,8 @@ pub async fn run(args: ServerArgs) -> Result<ExitCode, Failure> {
     let shutdown = Shutdown::new();
     let random: Arc<dyn Random> = Arc::new(OsRandom::new());
     let crash = args.crash_at.as_deref().map(crash::hook);
-    let parts = open_parts(&data, &random, orbs, crash)?;
+    let store = open_store(&data, &random, crash.clone())?;
+    let parts = parts(store, &random, orbs, crash);
     let mut server = Server::bind(parts, args.settings(&data)?, shutdown.clone()).await?;
     let (admin, is_new) = admin_token(&data, random.as_ref())?;
     server.core().adopt_admin_token(&admin).await?;
@@ -182,25 +184,33 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
-/// What a server with its data in this folder is made of.
-pub fn open_parts(
+/// Opens the store in this folder, or makes it.
+pub fn open_store(
     data: &Path,
+    random: &Arc<dyn Random>,
+    crash: Option<crash::CrashHook>,
+) -> Result<Arc<dyn Store>, Failure> {
+    let options = SqliteOptions {
+        crash,
+        ..SqliteOptions::new(Arc::clone(random))
+    };
+    Ok(Arc::new(SqliteStore::open(data, options)?))
+}
+
+/// What a server with this store is made of.
+pub fn parts(
+    store: Arc<dyn Store>,
     random: &Arc<dyn Random>,
     orbs: Arc<dyn OrbSource>,
     crash: Option<crash::CrashHook>,
-) -> Result<Parts, Failure> {
-    let options = SqliteOptions {
-        crash: crash.clone(),
-        ..SqliteOptions::new(Arc::clone(random))
-    };
-    let store = SqliteStore::open(data, options)?;
-    Ok(Parts {
+) -> Parts {
+    Parts {
         orbs,
-        store: Arc::new(store),
+        store,
         clock: Arc::new(SystemClock),
         random: Arc::clone(random),
         crash,
-    })
+    }
 }
 
 /// The admin token that the data folder keeps, and whether it was made just now.

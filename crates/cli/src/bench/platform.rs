@@ -44,8 +44,8 @@ impl Platform {
             tempfile::tempdir().map_err(|e| Failure::cannot_write("a temporary folder", e))?;
         let random: Arc<dyn Random> = Arc::new(OsRandom::new());
         let shutdown = Shutdown::new();
-        let parts =
-            server::open_parts(data.path(), &random, Arc::new(ServerOrbs::default()), None)?;
+        let store = server::open_store(data.path(), &random, None)?;
+        let parts = server::parts(store, &random, Arc::new(ServerOrbs::default()), None);
         let settings = ServerSettings {
             listen: ([127, 0, 0, 1], 0).into(),
             log_directory: data.path().join("logs"),

@@ -1,6 +1,7 @@
 //! `outrider run`: the whole platform in this process, for one pipeline of a folder.
 
 mod approvals;
+mod folders;
 mod hurry;
 mod observe;
 mod project;
@@ -25,6 +26,7 @@ use outrider_server::{Core, Server, ServerSettings, Timings};
 use outrider_service::{OsRandom, Shutdown, Tasks};
 
 use approvals::Approvals;
+use folders::RunFolders;
 pub use hurry::Hurried;
 pub use observe::{Observer, Verbosity};
 pub use project::{Facts, default_config, folder_name, read_config, text_of_config};
@@ -35,7 +37,7 @@ use crate::failure::{Failure, code};
 use crate::local_runner::{self, LocalRunner};
 use crate::orbs::{OrbArgs, RunOrbs};
 use crate::runner::ExecutorKind;
-use crate::server::open_parts;
+use crate::server::parts;
 use crate::show::hint;
 
 /// What to run, and how.
@@ -90,6 +92,9 @@ pub struct RunArgs {
     /// Leave the data folder: the store, logs and working directories.
     #[arg(long)]
     keep: bool,
+    /// Start without the caches and timings of earlier runs, and leave none.
+    #[arg(long, env = "OUTRIDER_FRESH")]
+    fresh: bool,
     #[command(flatten)]
     orbs: OrbArgs,
 }
@@ -111,8 +116,8 @@ pub async fn run(args: RunArgs) -> Result<ExitCode, Failure> {
         .await?;
     request.orbs = crate::orbs::on_the_wire(&orbs);
     let images_on_host = args.check(&request, &source, orbs)?;
-    let data = DataFolder::new(args.keep)?;
-    let platform = Platform::start(&args, data.path(), environment, images_on_host).await?;
+    let mut folders = RunFolders::new(&project::folder(&args.path)?, args.keep, args.fresh)?;
+    let platform = Platform::start(&args, &mut folders, environment, images_on_host).await?;
     let submitted = platform.client.submit_pipeline(&request, None).await?;
     let interrupts = platform.cancel_when_interrupted(submitted.id);
     let approvals = Approvals::new(args.approve.clone(), args.json);
@@ -124,7 +129,7 @@ pub async fn run(args: RunArgs) -> Result<ExitCode, Failure> {
         () = platform.runner_failed() => Err(Failure::new(code::LOST, "the runner ended too early")),
     };
     platform.end().await?;
-    data.leave();
+    folders.leave();
     ended
 }
 
@@ -261,7 +266,7 @@ struct Platform {
 impl Platform {
     async fn start(
         args: &RunArgs,
-        data: &Path,
+        folders: &mut RunFolders,
         environment: BTreeMap<String, String>,
         images_on_host: bool,
     ) -> Result<Self, Failure> {
@@ -269,8 +274,10 @@ impl Platform {
         let runner_shutdown = Shutdown::new();
         let random: Arc<dyn Random> = Arc::new(OsRandom::new());
         let orbs = Arc::new(RunOrbs::new(&args.orbs, args.config_path()));
-        let parts = open_parts(data, &random, orbs, None)?;
-        let server = Server::bind(parts, settings(data)?, shutdown.clone()).await?;
+        let store = folders.open_store(&random).await?;
+        let parts = parts(store, &random, orbs, None);
+        let settings = settings(folders.work())?;
+        let server = Server::bind(parts, settings, shutdown.clone()).await?;
         let client = admin_client(server.core(), server.url()).await?;
         let token = local_runner::class_token(server.core(), &class()?).await?;
         let url = server.url();
@@ -285,7 +292,7 @@ impl Platform {
             environment,
             images_on_host,
             hurry: Some(runner_shutdown.clone()),
-            ..local_runner::Settings::new("local", data.join("runner"), url, token)
+            ..local_runner::Settings::new("local", folders.work().join("runner"), url, token)
         };
         let runner = local_runner::start(settings, runner_shutdown.clone())?;
         runners.spawn(watch_runner(runner, fail));
@@ -382,48 +389,4 @@ async fn admin_client(core: &Core, url: String) -> Result<Client, Failure> {
         token,
         ca_certificates: None,
     })?)
-}
-
-/// Where a run keeps its data: a folder that goes away, unless it is to be kept.
-enum DataFolder {
-    Temporary(tempfile::TempDir),
-    Kept(PathBuf),
-}
-
-impl DataFolder {
-    fn new(keep: bool) -> Result<Self, Failure> {
-        let wrong = |error| {
-            Failure::cannot_write("a temporary folder", error)
-                .advise("Set TMPDIR to a folder with room.")
-        };
-        if !keep {
-            let folder = tempfile::Builder::new().prefix("outrider-").tempdir();
-            return folder.map(Self::Temporary).map_err(wrong);
-        }
-        let runs = crate::paths::kept_runs()?;
-        crate::paths::private_directory(&runs)?;
-        let folder = tempfile::Builder::new().prefix("run-").tempdir_in(runs);
-        folder
-            .map(|folder| Self::Kept(folder.keep()))
-            .map_err(wrong)
-    }
-
-    fn path(&self) -> &Path {
-        match self {
-            Self::Temporary(folder) => folder.path(),
-            Self::Kept(folder) => folder,
-        }
-    }
-
-    fn leave(self) {
-        match self {
-            Self::Kept(folder) => hint!("kept: {}", folder.display()),
-            Self::Temporary(folder) => {
-                let path = folder.path().to_owned();
-                if let Err(error) = folder.close() {
-                    hint!("could not remove {}: {error}", path.display());
-                }
-            }
-        }
-    }
 }

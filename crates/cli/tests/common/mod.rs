@@ -362,6 +362,8 @@ pub fn outrider() -> Command {
             command.env_remove(key);
         }
     }
+    // What one test keeps is not for the next one.
+    command.env("OUTRIDER_FRESH", "true");
     command
 }
 
