@@ -242,13 +242,16 @@ async fn main() -> Done<()> {
 
     let tar_save = shell(&root, "tar --zstd -cf tree.tar.zst tree")?;
     report("tar --zstd -cf", tar_save);
+    shell(&root, "sync")?;
     fs::create_dir(root.join("from-tar"))?;
     let tar_restore = shell(&root, "tar --zstd -xf tree.tar.zst -C from-tar")?;
     report("tar --zstd -xf", tar_restore);
     shell(&root, "ls -l tree.tar.zst; rm -r from-tar; sync")?;
 
+    println!("{}", peak_memory());
     let (first, save_first) = bench.save("state-a").await?;
     report("save", save_first);
+    shell(&root, "sync")?;
     println!("{}", peak_memory());
     let restore_first = bench.restore(&first.archive, "restored", "state-b").await?;
     report("restore", restore_first);

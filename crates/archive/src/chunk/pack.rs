@@ -8,7 +8,7 @@ use super::{MAX_CHUNK, MAX_FRAME, PACK, hash};
 use crate::error::Error;
 
 /// How hard is compressed. Level 3 takes half as long again and saves a few percent.
-const LEVEL: i32 = 1;
+const LEVEL: i32 = 3;
 
 /// A pack being filled.
 #[derive(Default)]
