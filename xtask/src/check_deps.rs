@@ -41,6 +41,12 @@ const RULES: &[Rule] = &[
         why: "a store remembers; what to do with it is the server's business",
     },
     Rule {
+        name: "outrider-blobs",
+        may_use: &["outrider-model"],
+        why: "it keeps bytes; whose they are and until when is the server's business. It is a crate \
+              of its own so that only those who keep blobs build what speaks S3",
+    },
+    Rule {
         name: "outrider-executor",
         may_use: &["outrider-model"],
         why: "an executor runs steps; whom it tells is the runner's business",
@@ -58,6 +64,7 @@ const RULES: &[Rule] = &[
     Rule {
         name: "outrider-server",
         may_use: &[
+            "outrider-blobs",
             "outrider-config",
             "outrider-store",
             "outrider-github",
@@ -97,6 +104,7 @@ const RULES: &[Rule] = &[
         name: "outrider",
         may_use: &[
             "outrider-api",
+            "outrider-blobs",
             "outrider-config",
             "outrider-executor",
             "outrider-github",
@@ -116,6 +124,7 @@ const RULES: &[Rule] = &[
         may_use: &[
             "outrider",
             "outrider-api",
+            "outrider-blobs",
             "outrider-config",
             "outrider-executor",
             "outrider-github",

@@ -11,6 +11,7 @@ mod policy;
 mod prerequisites;
 mod snapshot;
 mod test;
+mod tools;
 
 use std::process::ExitCode;
 

@@ -1,10 +1,11 @@
-//! What a machine must have to build and test Outrider: Rust, git and a C compiler.
+//! What a machine must have to build and test Outrider: Rust, git, a C compiler, and pip.
 
 use std::process::Command;
 
 use anyhow::{Result, bail};
 
 use crate::command::answers;
+use crate::tools;
 
 /// The oldest Rust that compiles the workspace.
 const RUST: &str = env!("CARGO_PKG_RUST_VERSION");
@@ -30,6 +31,13 @@ pub fn check() -> Result<()> {
              Install `gcc` or `clang` (Debian: build-essential), or name one in CC.",
             compiler.to_string_lossy()
         ));
+    }
+    if !tools::installed() && !answers(Command::new("python3").args(["-m", "pip", "--version"])) {
+        missing.push(
+            "python3 with pip is missing: it installs the S3 server that tests run against. \
+             Install it (Debian: python3-pip)."
+                .to_owned(),
+        );
     }
     if !missing.is_empty() {
         bail!(

