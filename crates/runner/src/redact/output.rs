@@ -1,0 +1,52 @@
+//! The output of a step, without secrets.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use outrider_executor::Output;
+use tokio::sync::Mutex;
+
+use super::Redactor;
+use super::stream::Stream;
+
+/// An output that lets no secret through.
+pub struct Redacted {
+    output: Arc<dyn Output>,
+    redactor: Arc<Redactor>,
+    /// Locked until what is to be written is written: the order stays.
+    stream: Mutex<Stream>,
+}
+
+impl Redacted {
+    /// Writes to this output what the redactor lets through.
+    pub fn new(output: Arc<dyn Output>, redactor: Arc<Redactor>) -> Self {
+        Self {
+            output,
+            redactor,
+            stream: Mutex::default(),
+        }
+    }
+
+    /// Nothing more is expected: writes what was held back.
+    pub async fn flush(&self) {
+        let mut stream = self.stream.lock().await;
+        let rest = stream.finish(self.redactor.pattern().as_deref());
+        self.pass(rest.into()).await;
+    }
+
+    async fn pass(&self, bytes: Bytes) {
+        if !bytes.is_empty() {
+            self.output.write(bytes).await;
+        }
+    }
+}
+
+#[async_trait]
+impl Output for Redacted {
+    async fn write(&self, bytes: Bytes) {
+        let mut stream = self.stream.lock().await;
+        let written = stream.next(self.redactor.pattern().as_deref(), bytes);
+        self.pass(written).await;
+    }
+}
