@@ -234,8 +234,9 @@ fn base64_is_masked_at_all_shifts_and_once_more() {
             for encoded in [STANDARD.encode(&once), once] {
                 let out = streamed(&pattern, [encoded.as_bytes()]);
                 let out = String::from_utf8(out).unwrap();
+                let hidden = encoded.len() + MASK.len() - out.len();
                 assert!(
-                    out.contains("****") && out.len() < encoded.len() - 20,
+                    out.contains("****") && hidden + 2 > secret.len() * 8 / 6,
                     "{out}"
                 );
             }
@@ -262,7 +263,7 @@ fn base64_that_is_broken_into_lines_is_masked() {
 
 #[test]
 fn only_what_may_be_a_beginning_is_held_back() {
-    let pattern = redactor(&["secret-1", "other words"]).pattern().unwrap();
+    let pattern = exactly(&[b"secret-1", b"other words"]);
     let mut stream = Stream::default();
     let mut next = |text: &'static str| {
         let out = stream.next(Some(&pattern), Bytes::from_static(text.as_bytes()));
@@ -398,7 +399,7 @@ fn case() -> impl Strategy<Value = (Vec<Vec<u8>>, Vec<u8>, Vec<usize>)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 500, ..ProptestConfig::default() })]
 
     /// Whatever the secrets, the text, and the pieces in which it comes.
     #[test]
@@ -418,6 +419,14 @@ proptest! {
             "{:?} in {:?}", needles, String::from_utf8_lossy(&text)
         );
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        cases: 30,
+        ..ProptestConfig::default()
+    })]
 
     /// No form of a secret is ever left in what is written.
     #[test]

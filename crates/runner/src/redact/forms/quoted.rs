@@ -12,8 +12,8 @@ pub fn shell(text: &str) -> Vec<String> {
         replace_all(text, &[("'", "'\"'\"'")]),
         dollar_quoted(text, false),
         dollar_quoted(text, true),
-        backslashed(text, ","),
-        backslashed(text, ",:=@%+~#!^{}"),
+        backslashed(text, "_-./:=@%+~#"),
+        backslashed(text, "_-./:@%+,"),
         replace_all(
             text,
             &[("\\", "\\\\"), ("\"", "\\\""), ("$", "\\$"), ("`", "\\`")],
@@ -52,15 +52,11 @@ fn dollar_quoted(text: &str, is_c_locale: bool) -> String {
     quoted
 }
 
-/// A backslash before all but letters, digits, and these.
-fn backslashed(text: &str, also_escaped: &str) -> String {
-    let is_plain = |it: char| {
-        let is_sign = "_-./:=@%+^~#{}!,".contains(it) && !also_escaped.contains(it);
-        it.is_alphanumeric() || is_sign || !it.is_ascii()
-    };
+/// A backslash before all ASCII but letters, digits, and these.
+fn backslashed(text: &str, plain: &str) -> String {
     let mut quoted = String::new();
     for letter in text.chars() {
-        if !is_plain(letter) {
+        if letter.is_ascii() && !letter.is_ascii_alphanumeric() && !plain.contains(letter) {
             quoted.push('\\');
         }
         quoted.push(letter);
