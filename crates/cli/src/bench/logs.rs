@@ -67,12 +67,12 @@ fn secrets() -> Vec<Secret> {
     let mut random = SmallRandom(2);
     let letters = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+/";
     let mut secret = || {
-        (0..40)
+        let value: String = (0..40)
             .map(|_| char::from(random.letter(letters)))
-            .collect()
+            .collect();
+        Secret::new(value)
     };
-    let secrets = (0..20).map(|_| Secret::new::<String>(secret()));
-    secrets.collect()
+    (0..20).map(|_| secret()).collect()
 }
 
 /// Takes what is left of a log, and forgets it.

@@ -32,12 +32,8 @@ impl Redacted {
     pub async fn flush(&self) {
         let mut stream = self.stream.lock().await;
         let rest = stream.finish(self.redactor.pattern().as_deref());
-        self.pass(rest.into()).await;
-    }
-
-    async fn pass(&self, bytes: Bytes) {
-        if !bytes.is_empty() {
-            self.output.write(bytes).await;
+        if !rest.is_empty() {
+            self.output.write(rest.into()).await;
         }
     }
 }
@@ -47,6 +43,7 @@ impl Output for Redacted {
     async fn write(&self, bytes: Bytes) {
         let mut stream = self.stream.lock().await;
         let written = stream.next(self.redactor.pattern().as_deref(), bytes);
-        self.pass(written).await;
+        // Also if it is empty: a step is not silent because its bytes are held back.
+        self.output.write(written).await;
     }
 }

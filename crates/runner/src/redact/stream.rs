@@ -23,18 +23,16 @@ impl Stream {
         let Some(pattern) = pattern else {
             return bytes;
         };
-        if !self.held.is_empty() {
-            let mut text = std::mem::take(&mut self.held);
-            text.extend_from_slice(&bytes);
-            let found = pattern.scan(&text, false);
+        let text = match self.held.as_slice() {
+            [] => bytes,
+            held => [held, &bytes].concat().into(),
+        };
+        let found = pattern.scan(&text, false);
+        if !found.regions.is_empty() || self.covered > 0 {
             return self.replace(&text, &found).into();
         }
-        let found = pattern.scan(&bytes, false);
-        if found.regions.is_empty() {
-            self.held.extend_from_slice(&bytes[found.open..]);
-            return bytes.slice(..found.open);
-        }
-        self.replace(&bytes, &found).into()
+        self.held = text[found.open..].to_vec();
+        text.slice(..found.open)
     }
 
     /// The stream ends: what was held back.
