@@ -47,3 +47,34 @@ impl Output for Redacted {
         self.output.write(written).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::redact::Secret;
+
+    #[derive(Default)]
+    struct Seen(Mutex<Vec<Bytes>>);
+
+    #[async_trait]
+    impl Output for Seen {
+        async fn write(&self, bytes: Bytes) {
+            self.0.lock().await.push(bytes);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_write_is_heard_of_even_if_all_of_it_is_held_back() {
+        let (seen, redactor) = (Arc::new(Seen::default()), Arc::new(Redactor::default()));
+        let output = Redacted::new(Arc::clone(&seen) as _, Arc::clone(&redactor));
+        output.write(Bytes::from_static(b"secret-")).await;
+        redactor.add(&[Secret::new("secret-1")]);
+        for piece in ["secret-", "1 secret-"] {
+            output.write(Bytes::from_static(piece.as_bytes())).await;
+        }
+        output.flush().await;
+        output.flush().await;
+        let seen = seen.0.lock().await.clone();
+        assert_eq!(seen, ["secret-", "", "**** ", "secret-"]);
+    }
+}
