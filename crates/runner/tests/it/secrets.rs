@@ -27,7 +27,7 @@ async fn they_are_masked_in_what_steps_write_and_so_is_the_continuation_key() {
     let rig = rig();
     let life = rig.start();
     let mut work = task([run(
-        "set -x; printf 'x hunter2-'; printf 'password\\n'\necho $CIRCLE_CONTINUATION_KEY hunter2",
+        "printf 'x hunter2-'; printf 'password\\n'; set -x; echo $CIRCLE_CONTINUATION_KEY hunter2",
     )]);
     work.continuation_key = Some(ContinuationKey::presented("outrider_continuation_0123"));
     let id = rig.server.queue(work);
