@@ -6,6 +6,7 @@
 //! - `driver`: what a task does next, pure; `attempt`: does it, with an executor;
 //! - `deliver`: takes everything that happens to the disk and to the server, by way of
 //!   `log` (output) and `spool` (the files that outlive the process);
+//! - `redact`: keeps secrets out of it;
 //! - `recover`: goes on with what an earlier process left;
 //! - `env`, `shell`, `checkout`: what steps find.
 
@@ -20,6 +21,7 @@ mod error;
 mod heartbeat;
 mod log;
 mod recover;
+pub mod redact;
 mod runner;
 pub mod server_api;
 mod settings;
@@ -28,6 +30,7 @@ mod slots;
 mod spool;
 
 pub use error::RunnerError;
+pub use redact::{Redactor, Secret};
 pub use runner::Runner;
 pub use server_api::ServerApi;
 pub use settings::RunnerSettings;

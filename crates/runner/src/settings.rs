@@ -8,6 +8,8 @@ use std::time::Duration;
 use outrider_api::runner::RunnerIdentity;
 use outrider_model::RunnerId;
 
+use crate::redact::Secret;
+
 /// Settings of one runner process.
 #[derive(Clone)]
 pub struct RunnerSettings {
@@ -40,6 +42,8 @@ pub struct RunnerSettings {
     /// The environment of the runner's own process. Steps see of it only what
     /// [`crate::env::INHERITED`] names. Never logged.
     pub inherited_environment: BTreeMap<String, String>,
+    /// What is masked in the output of every task.
+    pub secrets: Vec<Secret>,
     /// Whether it ends after one task.
     pub single_task: bool,
     /// After how long without work it ends.
@@ -65,6 +69,7 @@ impl RunnerSettings {
             drain_timeout: None,
             extra_environment: BTreeMap::new(),
             inherited_environment: BTreeMap::new(),
+            secrets: Vec::new(),
             single_task: false,
             idle_timeout: None,
         }

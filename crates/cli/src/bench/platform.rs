@@ -10,7 +10,7 @@ use outrider_api::tokens::{CreateToken, TokenScope};
 use outrider_executor::Executor;
 use outrider_model::secret::Token;
 use outrider_model::{ClassName, Random};
-use outrider_runner::{Runner, RunnerSettings};
+use outrider_runner::{Runner, RunnerSettings, Secret};
 use outrider_server::{Server, ServerSettings, Timings};
 use outrider_service::{OsRandom, Shutdown, SystemClock, Tasks};
 
@@ -26,6 +26,8 @@ pub const CLASS: &str = "outrider/bench";
 pub struct Platform {
     /// Speaks to the server as an administrator.
     pub client: Client,
+    /// What runners mask.
+    pub secrets: Vec<Secret>,
     /// What runners had acknowledged.
     pub seen: Arc<Seen>,
     data: tempfile::TempDir,
@@ -72,6 +74,7 @@ impl Platform {
         tasks.spawn(server.run());
         Ok(Self {
             client,
+            secrets: Vec::new(),
             seen: Arc::default(),
             data,
             token,
@@ -95,6 +98,7 @@ impl Platform {
             let client = connect(&self.url, self.token.clone())?;
             let settings = RunnerSettings {
                 slots,
+                secrets: self.secrets.clone(),
                 ..RunnerSettings::new(format!("bench-{number}"), folder.join("spool"))
             };
             let runner = Runner::new(

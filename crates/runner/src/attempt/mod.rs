@@ -1,6 +1,5 @@
 //! Runs one task: does what the [`driver`](crate::driver) wants done, and tells it what happened.
 
-mod mask;
 mod not_yet;
 mod output;
 mod perform;
@@ -28,6 +27,7 @@ use crate::RunnerSettings;
 use crate::backoff::chain;
 use crate::deliver::{Control, Delivery};
 use crate::driver::{Event, Failure, Limits, Rule, State, Verdict};
+use crate::redact::{Redacted, Redactor, Secret};
 use crate::slots::Slot;
 use crate::spool::Entry;
 use step::RunningStep;
@@ -61,6 +61,9 @@ pub struct Attempt {
     /// Ends what the runner itself does in a step's place.
     stop: CancellationToken,
     steps: BTreeMap<u32, RunningStep>,
+    redactor: Arc<Redactor>,
+    /// Of all steps: a process that a step leaves behind may write until the end.
+    outputs: Vec<Arc<Redacted>>,
     any_started: bool,
     deadline: Option<Instant>,
 }
@@ -85,6 +88,10 @@ impl Attempt {
         control: UnboundedReceiver<Control>,
         slot: Slot,
     ) -> Self {
+        let redactor = Arc::new(Redactor::default());
+        let key = task.continuation_key.as_ref();
+        let key = key.map(|key| Secret::new(key.reveal()));
+        redactor.add(workshop.settings.secrets.iter().chain(&key));
         Self {
             workshop,
             task: Arc::new(task),
@@ -97,6 +104,8 @@ impl Attempt {
             variables: Arc::default(),
             stop: CancellationToken::new(),
             steps: BTreeMap::new(),
+            redactor,
+            outputs: Vec::new(),
             any_started: false,
             deadline: None,
         }
@@ -110,6 +119,7 @@ impl Attempt {
         };
         match verdict {
             Verdict::Report { outcome, reason } => {
+                let reason = reason.map(|reason| self.redactor.redact_reason(reason));
                 self.delivery.finish(outcome, reason);
                 false
             }

@@ -69,7 +69,9 @@ impl StepOutput {
 impl Output for StepOutput {
     async fn write(&self, bytes: Bytes) {
         self.activity.waiting.fetch_add(1, Ordering::Relaxed);
-        self.delivery.append(self.step, bytes).await;
+        if !bytes.is_empty() {
+            self.delivery.append(self.step, bytes).await;
+        }
         self.activity.touch();
         self.activity.waiting.fetch_sub(1, Ordering::Relaxed);
     }

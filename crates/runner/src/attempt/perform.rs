@@ -10,6 +10,7 @@ use super::step::{RunningStep, StepContext};
 use super::{Attempt, Happened};
 use crate::backoff::chain;
 use crate::driver::{Effect, Event, Verdict};
+use crate::redact::Redacted;
 
 impl Attempt {
     /// Does it, or starts to. A verdict ends the task.
@@ -54,18 +55,21 @@ impl Attempt {
         self.run_step(step);
     }
 
-    fn run_step(&self, step: u32) {
+    fn run_step(&mut self, step: u32) {
         let (Some(environment), Some(running)) = (&self.environment, self.steps.get(&step)) else {
             return;
         };
         running.activity.touch();
+        let output = running.output(step, &self.delivery);
+        let output = Arc::new(Redacted::new(output, Arc::clone(&self.redactor)));
+        self.outputs.push(Arc::clone(&output));
         let context = StepContext {
             workshop: Arc::clone(&self.workshop),
             task: Arc::clone(&self.task),
             step,
             environment: Arc::clone(environment),
             variables: Arc::clone(&self.variables),
-            output: running.output(step, &self.delivery),
+            output,
             stop: self.stop.clone(),
         };
         self.work.push(context.run().boxed());
@@ -94,6 +98,7 @@ impl Attempt {
 
     /// A line of the runner's own in a step's output.
     async fn say(&mut self, step: u32, text: &str) {
+        let text = self.redactor.redact_text(text);
         self.delivery
             .append(step, format!("[outrider] {text}\n").into())
             .await;
@@ -114,14 +119,18 @@ impl Attempt {
         self.work.push(stopping.boxed());
     }
 
-    fn clean_up(&self) {
+    fn clean_up(&mut self) {
         let Some(environment) = self.environment.clone() else {
             return;
         };
         let attempt = self.task.attempt;
+        let outputs = std::mem::take(&mut self.outputs);
         let cleaning = async move {
             if let Err(error) = environment.cleanup().await {
                 tracing::error!(%attempt, "cannot clean up after a task: {}", chain(&error));
+            }
+            for output in outputs {
+                output.flush().await;
             }
             Happened::Other(Event::CleanedUp)
         };

@@ -11,11 +11,11 @@ use outrider_model::report::{Exit, Usage};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::mask::Masked;
 use super::output::{Activity, StepOutput};
 use super::{Happened, Workshop, failure};
 use crate::deliver::Delivery;
 use crate::driver::{Event, Failure};
+use crate::redact::Redacted;
 use crate::{checkout, shell};
 
 /// A step that has started and not ended.
@@ -70,21 +70,16 @@ pub struct StepContext {
     pub step: u32,
     pub environment: Arc<dyn Environment>,
     pub variables: Arc<BTreeMap<String, String>>,
-    pub output: Arc<dyn Output>,
+    pub output: Arc<Redacted>,
     pub stop: CancellationToken,
 }
 
 impl StepContext {
     /// Runs it to its end.
-    pub(super) async fn run(mut self) -> Happened {
-        let Some(key) = &self.task.continuation_key else {
-            return self.run_step().await;
-        };
-        let secrets = vec![key.reveal().as_bytes().to_vec()];
-        let masked = Arc::new(Masked::new(Arc::clone(&self.output), secrets));
-        self.output = Arc::clone(&masked) as _;
+    pub(super) async fn run(self) -> Happened {
+        let output = Arc::clone(&self.output);
         let happened = self.run_step().await;
-        masked.flush().await;
+        output.flush().await;
         happened
     }
 
@@ -139,7 +134,7 @@ impl StepContext {
     pub async fn exec(&self, request: ExecRequest) -> Result<(Exit, Option<Usage>), Failure> {
         let ended = self
             .environment
-            .exec(request, Arc::clone(&self.output))
+            .exec(request, Arc::clone(&self.output) as _)
             .await;
         ended
             .map(|result| (result.exit, result.usage))

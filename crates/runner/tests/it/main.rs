@@ -4,5 +4,6 @@ mod checkout;
 mod faults;
 mod restart;
 mod running;
+mod secrets;
 mod steps;
 mod support;
