@@ -7,7 +7,7 @@
 //! - `deliver`: takes everything that happens to the disk and to the server, by way of
 //!   `log` (output) and `spool` (the files that outlive the process);
 //! - `recover`: goes on with what an earlier process left;
-//! - `env`, `shell`, `checkout`: what steps find.
+//! - `env`, `helper`, `shell`, `checkout`: what steps find.
 
 mod attempt;
 mod backoff;
@@ -18,6 +18,7 @@ mod driver;
 pub mod env;
 mod error;
 mod heartbeat;
+pub mod helper;
 mod log;
 mod recover;
 mod runner;

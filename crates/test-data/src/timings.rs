@@ -1,9 +1,13 @@
 //! How long each file, class or test took.
 
 use std::collections::HashMap;
+use std::io::{BufReader, Cursor, Read};
 use std::time::Duration;
 
+use serde::Deserialize;
+
 use crate::TestResult;
+use crate::stored::{self, Limits, Results, StoredError};
 
 /// By what tests are told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,18 +76,13 @@ impl Timings {
         self.tables[kind as usize].get(normal(name)).copied()
     }
 
-    /// The kind by which the most names are known, if any is.
-    pub fn detect<N: AsRef<[u8]>>(&self, names: &[N]) -> Option<Kind> {
-        let known = |kind: Kind| {
-            let known = names
-                .iter()
-                .filter(|name| self.get(kind, name.as_ref()).is_some());
-            known.count()
-        };
-        let counts = Kind::ALL.map(|kind| (known(kind), kind));
-        // Of equals the first.
-        let best = counts.into_iter().rev().max_by_key(|(count, _)| *count)?;
-        (best.0 > 0).then_some(best.1)
+    /// Of how many names something is known by this kind.
+    pub fn count<N: AsRef<[u8]>>(&self, kind: Kind, names: &[N]) -> usize {
+        let table = &self.tables[kind as usize];
+        let known = names
+            .iter()
+            .filter(|name| table.contains_key(normal(name.as_ref())));
+        known.count()
     }
 }
 
@@ -92,6 +91,62 @@ impl FromIterator<TestResult> for Timings {
         let mut timings = Self::default();
         results.into_iter().for_each(|result| timings.add(&result));
         timings
+    }
+}
+
+/// How a file begins that zstd has compressed.
+const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+/// How long a file may be that is not compressed.
+const MAX_PLAIN: u64 = 1024 * 1024 * 1024;
+
+/// What CircleCI documents for `--timings-file`.
+#[derive(Deserialize)]
+struct CircleTests {
+    tests: Vec<CircleTest>,
+}
+
+#[derive(Deserialize)]
+struct CircleTest {
+    #[serde(default)]
+    file: Option<String>,
+    #[serde(default)]
+    classname: Option<String>,
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    run_time: Option<f64>,
+}
+
+impl From<CircleTest> for TestResult {
+    fn from(test: CircleTest) -> Self {
+        let seconds = test.run_time.unwrap_or_default();
+        Self {
+            file: test.file,
+            classname: test.classname.unwrap_or_default(),
+            name: test.name.unwrap_or_default(),
+            time: Duration::try_from_secs_f64(seconds).unwrap_or_default(),
+            ..Self::default()
+        }
+    }
+}
+
+/// Reads timings: the stored form, the same lines without compression, or CircleCI's JSON.
+pub fn read(mut input: impl Read) -> Result<Timings, StoredError> {
+    let mut head = Vec::new();
+    input
+        .by_ref()
+        .take(ZSTD.len() as u64)
+        .read_to_end(&mut head)?;
+    let compressed = head == ZSTD;
+    let mut input = Cursor::new(head).chain(input);
+    if compressed {
+        return stored::read(input, Limits::default())?.collect();
+    }
+    let mut text = Vec::new();
+    input.by_ref().take(MAX_PLAIN).read_to_end(&mut text)?;
+    match serde_json::from_slice::<CircleTests>(&text) {
+        Ok(document) => Ok(document.tests.into_iter().map(TestResult::from).collect()),
+        Err(_) => Results::new(BufReader::new(&text[..]), Limits::default()).collect(),
     }
 }
 
@@ -137,19 +192,34 @@ mod tests {
     }
 
     #[test]
-    fn the_kind_that_knows_most_is_found() {
-        let results = [
-            result("a", "x", "n", 1),
-            result("b", "y", "m", 1),
-            result("c", "c", "c", 1),
-        ];
+    fn names_that_are_known_are_counted_by_each_kind() {
+        let results = [result("a", "x", "n", 1), result("b", "y", "m", 1)];
         let timings: Timings = results.into_iter().collect();
-        assert_eq!(timings.detect(&["a", "b"]), Some(Kind::File));
-        assert_eq!(timings.detect(&["a", "x", "y"]), Some(Kind::Class));
-        assert_eq!(timings.detect(&["n"]), Some(Kind::Name));
-        assert_eq!(timings.detect(&["c"]), Some(Kind::File));
-        assert_eq!(timings.detect(&["z"]), None);
-        assert_eq!(timings.detect::<&str>(&[]), None);
+        let counts = |names: &[&str]| Kind::ALL.map(|kind| timings.count(kind, names));
+        assert_eq!(counts(&["./a", "b", "n", "z"]), [2, 0, 1]);
+        assert_eq!(counts(&[]), [0; 3]);
         assert!(Timings::default().is_empty() && !timings.is_empty());
+    }
+
+    #[test]
+    fn all_forms_are_read() {
+        let lines = "{\"name\":\"n\",\"file\":\"a.rb\",\"outcome\":\"passed\",\"seconds\":2.5}\n";
+        let circleci = r#"{"tests": [{"classname": null, "name": "n", "file": "./a.rb", "run_time": 2.5,
+            "message": "", "result": "success", "source": "unknown"}, {"name": "no time"}]}"#;
+        let mut writer = stored::Writer::new(Vec::new()).expect("begun");
+        let result = TestResult {
+            time: Duration::from_millis(2_500),
+            ..result("a.rb", "", "n", 0)
+        };
+        writer.write(&result).expect("written");
+        let stored = writer.finish().expect("finished");
+        for form in [lines.as_bytes(), circleci.as_bytes(), &stored] {
+            let timings = read(form).expect("read");
+            assert_eq!(timings.get(Kind::File, b"a.rb"), Some(result.time));
+        }
+        assert!(read(&b""[..]).expect("nothing").is_empty());
+        for wrong in ["{", "[]", "{\"tests\": 1}", "name,time"] {
+            read(wrong.as_bytes()).expect_err(wrong);
+        }
     }
 }

@@ -3,15 +3,18 @@
 //! The greedy rule (the next heaviest weight goes to the lightest node) is near the best where
 //! there are many weights for a node. Where there are few it may be a sixth off: 3 3 2 2 2 on two
 //! nodes. So weights are then moved and exchanged as long as that helps, and where there are few
-//! weights in all the best way is searched for.
+//! the best way is searched for: over all nodes, or over three at a time.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 /// Up to how many weights the best way is searched for.
 const FEW: usize = 40;
-/// After how many looks at a node the search ends.
+/// After how many looks at a node the search over all ends.
 const MAX_SEARCH: u32 = 400_000;
+/// The same for one over three nodes, and for all of those together.
+const MAX_TRIO: u32 = 20_000;
+const MAX_TRIOS: u32 = 2_000_000;
 /// After how many looks at a weight no more are exchanged.
 const MAX_EXCHANGE: usize = 3_000_000;
 
@@ -21,10 +24,16 @@ pub(super) fn balance(weights: &[u64], nodes: usize) -> Vec<usize> {
     let goal = lower_bound(&weights, nodes);
     let mut dealt = Dealt::greedily(&weights, nodes);
     dealt.exchange(goal);
-    let heaviest = dealt.nodes[dealt.heaviest()].load;
-    let better = (heaviest > goal && weights.len() <= FEW)
-        .then(|| Search::new(&weights, nodes, goal, heaviest).run());
-    better.flatten().unwrap_or_else(|| dealt.node_of())
+    dealt.deal_trios_anew(goal);
+    let heaviest = dealt.load(dealt.heaviest());
+    if heaviest > goal && weights.len() <= FEW {
+        let mut search = Search::new(&weights, nodes, goal, heaviest, MAX_SEARCH);
+        search.place(0);
+        if let Some(found) = search.found {
+            return found;
+        }
+    }
+    dealt.node_of()
 }
 
 /// No way of dealing is better than this.
@@ -81,6 +90,10 @@ impl<'a> Dealt<'a> {
         dealt
     }
 
+    fn load(&self, node: usize) -> u128 {
+        self.nodes[node].load
+    }
+
     fn heaviest(&self) -> usize {
         let loads = (0..self.nodes.len()).map(|node| (self.nodes[node].load, Reverse(node)));
         loads.max().map_or(0, |(_, Reverse(node))| node)
@@ -91,7 +104,7 @@ impl<'a> Dealt<'a> {
         let mut looked = 0;
         while looked < MAX_EXCHANGE {
             let from = self.heaviest();
-            let load = self.nodes[from].load;
+            let load = self.load(from);
             if load <= goal + goal / 1_000 {
                 return;
             }
@@ -104,6 +117,55 @@ impl<'a> Dealt<'a> {
                 return;
             };
             self.apply(from, &exchange);
+        }
+    }
+
+    /// Deals the heaviest node and two others anew, as long as that makes it lighter and it is not
+    /// near the goal.
+    fn deal_trios_anew(&mut self, goal: u128) {
+        let mut looked = 0;
+        while looked < MAX_TRIOS && self.load(self.heaviest()) > goal + goal / 20 {
+            if !self.deal_a_trio_anew(goal, &mut looked) {
+                return;
+            }
+            self.exchange(goal);
+        }
+    }
+
+    /// Says whether it has made the heaviest node lighter.
+    fn deal_a_trio_anew(&mut self, goal: u128, looked: &mut u32) -> bool {
+        let from = self.heaviest();
+        let mut others: Vec<usize> = (0..self.nodes.len()).filter(|node| *node != from).collect();
+        others.sort_by_key(|node| self.load(*node));
+        for second in 1..others.len() {
+            for first in 0..second {
+                let trio = [from, others[first], others[second]];
+                let mut items = trio.map(|node| self.nodes[node].items.as_slice()).concat();
+                if items.len() > FEW || *looked > MAX_TRIOS {
+                    continue;
+                }
+                items.sort_unstable();
+                let weights: Vec<u128> = items.iter().map(|item| self.weights[*item]).collect();
+                let goal = goal.max(lower_bound(&weights, trio.len()));
+                let mut search = Search::new(&weights, trio.len(), goal, self.load(from), MAX_TRIO);
+                search.place(0);
+                *looked += search.looked;
+                if let Some(found) = search.found {
+                    self.deal(&trio, &items, &found);
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    /// Gives these nodes these weights, each its own.
+    fn deal(&mut self, nodes: &[usize], items: &[usize], node_of: &[usize]) {
+        for (index, node) in nodes.iter().enumerate() {
+            let its = items.iter().zip(node_of).filter(|(_, of)| **of == index);
+            let items: Vec<usize> = its.map(|(item, _)| *item).collect();
+            let load = items.iter().map(|item| self.weights[*item]).sum();
+            self.nodes[*node] = Node { load, items };
         }
     }
 
@@ -178,10 +240,12 @@ struct Search<'a> {
     best: u128,
     found: Option<Vec<usize>>,
     looked: u32,
+    /// After how many looks it ends.
+    limit: u32,
 }
 
 impl<'a> Search<'a> {
-    fn new(weights: &'a [u128], nodes: usize, goal: u128, best: u128) -> Self {
+    fn new(weights: &'a [u128], nodes: usize, goal: u128, best: u128, limit: u32) -> Self {
         Self {
             weights,
             goal,
@@ -190,13 +254,8 @@ impl<'a> Search<'a> {
             best,
             found: None,
             looked: 0,
+            limit,
         }
-    }
-
-    /// A better way, if one was found.
-    fn run(mut self) -> Option<Vec<usize>> {
-        self.place(0);
-        self.found
     }
 
     /// Places this weight and all after it. Says whether to go on searching.
@@ -208,7 +267,7 @@ impl<'a> Search<'a> {
         };
         for node in 0..self.loads.len() {
             self.looked += 1;
-            if self.looked > MAX_SEARCH {
+            if self.looked > self.limit {
                 return false;
             }
             let load = self.loads[node];
