@@ -8,6 +8,7 @@ mod connection;
 mod doctor;
 mod explain;
 mod failure;
+mod helper;
 mod job;
 mod local_runner;
 mod orbs;
@@ -20,12 +21,17 @@ mod server;
 mod show;
 mod token;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
 
 fn main() -> ExitCode {
-    let cli = args::Cli::parse_from(runner::with_settings_file(std::env::args_os().collect()));
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    if let Some(arguments) = helper::called(&arguments) {
+        return helper::main(arguments);
+    }
+    let cli = args::Cli::parse_from(runner::with_settings_file(arguments));
     outrider_service::telemetry::start(&cli.log, cli.log_format);
     let runtime = match cli.verb.runtime() {
         Ok(runtime) => runtime,

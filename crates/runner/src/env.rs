@@ -5,12 +5,13 @@
 //! <https://circleci.com/docs/variables/> for the built-in ones.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use outrider_executor::{Environment, SHELL_ENV};
 use outrider_model::claim::ClaimedTask;
 use outrider_model::plan::{Source, Trigger};
 
-use crate::RunnerSettings;
+use crate::{RunnerSettings, helper};
 
 /// What steps see of the runner's own environment. Nothing else: there may be secrets in it.
 pub const INHERITED: [&str; 14] = [
@@ -30,11 +31,13 @@ pub const INHERITED: [&str; 14] = [
     "DOCKER_HOST",
 ];
 
-/// The variables of all steps of a task, without the steps' own.
+/// The variables of all steps of a task, without the steps' own. The helper's folder comes first on
+/// whatever `PATH` there is.
 pub fn of_task(
     settings: &RunnerSettings,
     task: &ClaimedTask,
     environment: &dyn Environment,
+    helper: Option<&Path>,
 ) -> BTreeMap<String, String> {
     let mut variables: BTreeMap<String, String> = INHERITED
         .into_iter()
@@ -57,12 +60,20 @@ pub fn of_task(
     variables.insert("CIRCLE_WORKING_DIRECTORY".to_owned(), directory);
     variables.insert("CIRCLE_SHELL_ENV".to_owned(), shell_env.clone());
     variables.insert("BASH_ENV".to_owned(), shell_env);
+    let task_data = helper::task_data(environment)
+        .to_string_lossy()
+        .into_owned();
+    variables.insert(helper::TASK_DATA_VARIABLE.to_owned(), task_data);
     variables.extend(settings.extra_environment.clone());
     let job = &task.payload.spec.environment;
     variables.extend(
         job.iter()
             .map(|(name, value)| (name.clone(), value.clone())),
     );
+    if let Some(folder) = helper {
+        let path = helper::path_with(folder, variables.get("PATH"));
+        variables.insert("PATH".to_owned(), path);
+    }
     variables
 }
 

@@ -8,7 +8,7 @@
 //!   `log` (output) and `spool` (the files that outlive the process);
 //! - `redact`: keeps secrets out of it;
 //! - `recover`: goes on with what an earlier process left;
-//! - `env`, `shell`, `checkout`: what steps find.
+//! - `env`, `helper`, `shell`, `checkout`: what steps find.
 
 mod attempt;
 mod backoff;
@@ -19,6 +19,7 @@ mod driver;
 pub mod env;
 mod error;
 mod heartbeat;
+pub mod helper;
 mod log;
 mod recover;
 pub mod redact;

@@ -1,5 +1,6 @@
 //! One runner: recovers, claims, runs, delivers, says goodbye.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use crate::log::{Disk, Log, TreeHash};
 use crate::recover::Recovery;
 use crate::slots::Slots;
 use crate::spool::Spool;
-use crate::{RunnerError, RunnerSettings, ServerApi, shell};
+use crate::{RunnerError, RunnerSettings, ServerApi, helper, shell};
 
 /// How long a runner that was told to stop tries to deliver what it has.
 const LAST_DELIVERY: Duration = Duration::from_secs(5);
@@ -84,6 +85,18 @@ impl Runner {
     }
 }
 
+impl Runner {
+    /// Makes the folder with the helper. Jobs that do not call it run without it too.
+    fn install_helper(&self) -> Option<PathBuf> {
+        let program = self.settings.program.as_deref()?;
+        helper::install(program, &self.settings.spool)
+            .inspect_err(|error| {
+                tracing::warn!("jobs will not find the commands of `circleci`: {error}");
+            })
+            .ok()
+    }
+}
+
 /// A runner at work, and all that its parts share.
 struct House {
     runner: Runner,
@@ -106,6 +119,7 @@ impl House {
             executor: Arc::clone(&runner.executor),
             clock: Arc::clone(&runner.clock),
             shell: shell::default_shell(),
+            helper: runner.install_helper(),
         });
         Arc::new(Self {
             id,

@@ -7,6 +7,7 @@ mod step;
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,6 +44,8 @@ pub struct Workshop {
     pub clock: Arc<dyn Clock>,
     /// The shell of steps that name none.
     pub shell: Vec<String>,
+    /// The folder with the helper, which comes first on the `PATH` of steps.
+    pub helper: Option<PathBuf>,
 }
 
 /// One task while it runs.
@@ -233,7 +236,8 @@ impl Attempt {
             Happened::Prepared(Ok(environment)) => {
                 self.delivery.keep(&Entry::Prepared(environment.handle()));
                 let settings = &self.workshop.settings;
-                let variables = crate::env::of_task(settings, &self.task, &*environment);
+                let helper = self.workshop.helper.as_deref();
+                let variables = crate::env::of_task(settings, &self.task, &*environment, helper);
                 self.variables = Arc::new(variables);
                 let made = make_shell_env(&*environment);
                 self.environment = Some(environment);

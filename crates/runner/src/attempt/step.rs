@@ -15,8 +15,12 @@ use super::output::{Activity, StepOutput};
 use super::{Happened, Workshop, failure};
 use crate::deliver::Delivery;
 use crate::driver::{Event, Failure};
+<<<<<<< HEAD
 use crate::redact::Redacted;
 use crate::{checkout, shell};
+=======
+use crate::{checkout, helper, shell};
+>>>>>>> helper
 
 /// A step that has started and not ended.
 pub struct RunningStep {
@@ -84,17 +88,18 @@ impl StepContext {
     }
 
     async fn run_step(self) -> Happened {
-        let step = self.step;
+        let (step, environment) = (self.step, Arc::clone(&self.environment));
         let result = match self.task.payload.spec.steps.get(step as usize) {
             Some(Step::Run(run)) => self.run_script(run).await,
             Some(Step::Checkout(spec)) => checkout::run(&self, spec).await,
             Some(data) => super::not_yet::run(&self, data).await,
             None => Err(Failure::Infrastructure("there is no such step".to_owned())),
         };
+        let halt = helper::is_halted(&*environment);
         match result {
             Ok((exit, usage)) => Happened::StepEnded {
                 step,
-                event: Event::Exited { step, exit },
+                event: Event::Exited { step, exit, halt },
                 usage,
             },
             Err(failure) => Happened::StepEnded {

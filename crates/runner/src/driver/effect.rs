@@ -19,6 +19,8 @@ pub enum Event {
         step: u32,
         /// How.
         exit: Exit,
+        /// Whether a step has asked for the end of the job.
+        halt: bool,
     },
     /// A step could not be run.
     NotRun {

@@ -75,6 +75,8 @@ pub struct State {
     phase: Phase,
     /// Why the task will have failed, from the first failing step on.
     failed: Option<EndReason>,
+    /// Whether a step has asked for the end of the job: no other starts after it.
+    halted: bool,
     /// Steps that have started and not ended.
     live: BTreeMap<u32, Live>,
 }
@@ -122,6 +124,7 @@ impl State {
             limits,
             phase,
             failed: None,
+            halted: false,
             live: BTreeMap::new(),
         }
     }
@@ -132,7 +135,10 @@ impl State {
         match event {
             Event::Prepared => self.prepared(&mut effects),
             Event::NotPrepared(failure) => self.not_prepared(failure, &mut effects),
-            Event::Exited { step, exit } => self.exited(step, exit, &mut effects),
+            Event::Exited { step, exit, halt } => {
+                self.halt(step, halt, &mut effects);
+                self.exited(step, exit, &mut effects);
+            }
             Event::NotRun { step, failure } => self.not_run(step, failure, &mut effects),
             Event::Rerun { step } => self.rerun(step, &mut effects),
             Event::Quiet { step } => self.quiet(step, &mut effects),
@@ -200,7 +206,12 @@ impl State {
     /// Starts steps from `next` on, up to the first one that must end before the job goes on.
     fn advance(&mut self, next: u32, effects: &mut Vec<Effect>) {
         let from = next as usize;
-        for (index, rule) in (next..).zip(self.rules.iter().skip(from)) {
+        let left = if self.halted {
+            &[]
+        } else {
+            self.rules.get(from..).unwrap_or(&[])
+        };
+        for (index, rule) in (next..).zip(left) {
             if !rule.when.runs(self.failed.is_some()) {
                 continue;
             }
@@ -227,6 +238,18 @@ impl State {
         } else {
             self.phase = Phase::CleaningUp { verdict };
             effects.push(Effect::CleanUp);
+        }
+    }
+
+    /// Says it once.
+    fn halt(&mut self, step: u32, halt: bool, effects: &mut Vec<Effect>) {
+        if halt && !self.halted && self.is_running() && self.live.contains_key(&step) {
+            self.halted = true;
+            let text = "Halted: the job ends here, and the steps that are left are not run.";
+            effects.push(Effect::Say {
+                step,
+                text: text.to_owned(),
+            });
         }
     }
 

@@ -37,6 +37,15 @@ const fn exited(step: u32, code: i32) -> Event {
     Event::Exited {
         step,
         exit: Exit::Code(code),
+        halt: false,
+    }
+}
+
+const fn halting(step: u32, code: i32) -> Event {
+    Event::Exited {
+        step,
+        exit: Exit::Code(code),
+        halt: true,
     }
 }
 
@@ -73,6 +82,7 @@ fn background_steps_are_stopped_when_the_last_step_has_ended() {
     let term = Event::Exited {
         step: 0,
         exit: Exit::Signal(15),
+        halt: false,
     };
     let end = Effect::End {
         step: 0,
@@ -86,6 +96,66 @@ fn background_steps_are_stopped_when_the_last_step_has_ended() {
         after(one, [Event::CleanedUp]).1,
         [Effect::Finish(Verdict::PASSED)]
     );
+}
+
+/// What is started, and the outcome.
+fn run_with(rules: Vec<Rule>, events: impl IntoIterator<Item = Event>) -> (Vec<u32>, Outcome) {
+    let mut task = state(rules);
+    let (mut started, mut outcome) = (Vec::new(), Outcome::NotRun);
+    let ends = [Event::Stopped, Event::CleanedUp];
+    for event in std::iter::once(Event::Prepared).chain(events).chain(ends) {
+        let (next, effects) = task.step(event);
+        task = next;
+        for effect in effects {
+            match effect {
+                Effect::Start { step } => started.push(step),
+                Effect::Finish(Verdict::Report { outcome: its, .. }) => outcome = its,
+                _ => {}
+            }
+        }
+    }
+    (started, outcome)
+}
+
+#[test]
+fn after_a_halt_no_step_starts_and_the_outcome_is_that_of_the_steps_that_ran() {
+    let three = || {
+        vec![
+            rule(ON_SUCCESS, false, 0),
+            rule(ON_SUCCESS, false, 0),
+            rule(When::Always, false, 0),
+        ]
+    };
+    assert_eq!(
+        run_with(three(), [halting(0, 0)]),
+        (vec![0], Outcome::Passed)
+    );
+    assert_eq!(
+        run_with(three(), [halting(0, 1)]),
+        (vec![0], Outcome::Failed)
+    );
+    // The job was failing already when the step that always runs asked for the end.
+    let mut rules = three();
+    rules.swap(1, 2);
+    let ran = run_with(rules, [exited(0, 1), halting(1, 0)]);
+    assert_eq!(ran, (vec![0, 1], Outcome::Failed));
+}
+
+#[test]
+fn a_halt_lets_the_running_step_end_and_is_said_once() {
+    let rules = vec![
+        rule(ON_SUCCESS, true, 0),
+        rule(ON_SUCCESS, false, 0),
+        rule(ON_SUCCESS, false, 0),
+    ];
+    let (task, effects) = after(state(rules), [Event::Prepared, halting(0, 0)]);
+    let end = |step| Effect::End {
+        step,
+        outcome: Outcome::Passed,
+    };
+    assert!(matches!(&effects[..], [Effect::Say { step: 0, .. }, last] if *last == end(0)));
+    let (_, effects) = after(task, [halting(1, 0)]);
+    assert_eq!(effects, [end(1), Effect::CleanUp]);
 }
 
 #[test]
@@ -171,7 +241,7 @@ impl World {
         }
         for step in &self.running {
             let code = self.random.random_range(0..2);
-            choices.extend([exited(*step, code), exited(*step, 0)]);
+            choices.extend([exited(*step, code), exited(*step, 0), halting(*step, code)]);
             choices.push(Event::NotRun {
                 step: *step,
                 failure: Failure::User("no".to_owned()),

@@ -1,0 +1,32 @@
+//! Verbs that are not ours go to the `circleci` that the helper stands before on the `PATH`: a job
+//! may have CircleCI's own command line installed.
+
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use super::NAMES;
+use crate::failure::{Failure, code};
+
+/// Becomes that program. `None` if there is none.
+pub fn pass_on(arguments: &[OsString]) -> Option<ExitCode> {
+    let name = Path::new(arguments.first()?).file_name()?;
+    if name != NAMES[0] {
+        return None;
+    }
+    let program = find(name.as_ref())?;
+    let error = Command::new(&program).args(&arguments[1..]).exec();
+    let text = format!("cannot run {}: {error}", program.display());
+    Some(Failure::new(code::FAILED, text).report())
+}
+
+fn find(name: &Path) -> Option<PathBuf> {
+    let own = std::env::current_exe().ok()?.canonicalize().ok()?;
+    let path = std::env::var_os("PATH")?;
+    let candidates = std::env::split_paths(&path).map(|folder| folder.join(name));
+    { candidates }.find(|candidate| {
+        let is_other = candidate.canonicalize().is_ok_and(|real| real != own);
+        is_other && rustix::fs::access(candidate, rustix::fs::Access::EXEC_OK).is_ok()
+    })
+}
