@@ -15,12 +15,8 @@ use super::output::{Activity, StepOutput};
 use super::{Happened, Workshop, failure};
 use crate::deliver::Delivery;
 use crate::driver::{Event, Failure};
-<<<<<<< HEAD
 use crate::redact::Redacted;
-use crate::{checkout, shell};
-=======
 use crate::{checkout, helper, shell};
->>>>>>> helper
 
 /// A step that has started and not ended.
 pub struct RunningStep {
