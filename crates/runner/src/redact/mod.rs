@@ -1,11 +1,11 @@
 //! Secrets do not get into logs: every byte of every step's output passes through here.
 //!
-//! - [`forms`] says in which ways a secret may be written: as it is, base64, hexadecimal, escaped or
-//!   quoted. Each form becomes a [`Needle`](needle::Needle).
-//! - [`automaton`] looks for all needles at once; [`filter`] finds the few places where it need look.
-//! - [`scan`] finds what is to be masked in a piece of text. It looks at the text as a reader sees
+//! - `forms` says in which ways a secret may be written: as it is, base64, hexadecimal, escaped or
+//!   quoted. Each form becomes a needle (`needle`).
+//! - `automaton` looks for all needles at once; `filter` finds the few places where it need look.
+//! - `scan` finds what is to be masked in a piece of text. It looks at the text as a reader sees
 //!   it, so neither colours nor broken lines hide a secret.
-//! - [`stream`] cuts a stream into such pieces, and holds back what may be the beginning of a secret.
+//! - `stream` cuts a stream into such pieces, and holds back what may be the beginning of a secret.
 //!
 //! In place of a secret stands `****`, once for secrets that overlap. Escape sequences within a
 //! secret go with it; all else that a step writes stays as it is.
