@@ -36,6 +36,11 @@ const RULES: &[Rule] = &[
         why: "it gets orbs for the compiler, and knows nobody who compiles",
     },
     Rule {
+        name: "outrider-archive",
+        may_use: &["outrider-model"],
+        why: "how files become blobs is nobody's business but its own: it knows no server and no runner",
+    },
+    Rule {
         name: "outrider-test-data",
         may_use: &[],
         why: "results of tests are data: who moves and keeps them is others' business",

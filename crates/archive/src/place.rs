@@ -125,6 +125,12 @@ impl Bases {
                 .is_none_or(|places| places.iter().any(within))
     }
 
+    /// Where a place is on this host.
+    #[must_use]
+    pub fn locate(&self, place: &Place) -> PathBuf {
+        self.real(place.base, &place.path)
+    }
+
     /// The path on this host, for messages.
     pub(crate) fn real(&self, base: Base, path: &[u8]) -> PathBuf {
         let directory = self.directory(base).unwrap_or(Path::new("/"));

@@ -58,6 +58,11 @@ pub(crate) fn is_halted(environment: &dyn Environment) -> bool {
     halt.symlink_metadata().is_ok()
 }
 
+/// Where the helper looks for timings.
+pub(crate) fn timings_file(environment: &dyn Environment) -> PathBuf {
+    environment.directory().join(TASK_DATA).join(TIMINGS)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

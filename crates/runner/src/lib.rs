@@ -14,6 +14,8 @@ mod attempt;
 mod backoff;
 mod checkout;
 mod claim;
+pub mod data;
+pub mod data_api;
 mod deliver;
 mod driver;
 pub mod env;
@@ -30,6 +32,7 @@ mod shell;
 mod slots;
 mod spool;
 
+pub use data_api::DataApi;
 pub use error::RunnerError;
 pub use redact::{Redactor, Secret};
 pub use runner::Runner;

@@ -21,7 +21,7 @@ use crate::log::{Disk, Log, TreeHash};
 use crate::recover::Recovery;
 use crate::slots::Slots;
 use crate::spool::Spool;
-use crate::{RunnerError, RunnerSettings, ServerApi, helper, shell};
+use crate::{DataApi, RunnerError, RunnerSettings, ServerApi, helper, shell};
 
 /// How long a runner that was told to stop tries to deliver what it has.
 const LAST_DELIVERY: Duration = Duration::from_secs(5);
@@ -34,6 +34,7 @@ const GOODBYE: Duration = Duration::from_secs(2);
 pub struct Runner {
     settings: RunnerSettings,
     api: Arc<dyn ServerApi>,
+    data: Arc<dyn DataApi>,
     executor: Arc<dyn Executor>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
@@ -44,6 +45,7 @@ impl Runner {
     pub fn new(
         settings: RunnerSettings,
         api: Arc<dyn ServerApi>,
+        data: Arc<dyn DataApi>,
         executor: Arc<dyn Executor>,
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
@@ -51,6 +53,7 @@ impl Runner {
         Self {
             settings,
             api,
+            data,
             executor,
             clock,
             random,
@@ -117,6 +120,8 @@ impl House {
         let workshop = Arc::new(Workshop {
             settings: runner.settings.clone(),
             executor: Arc::clone(&runner.executor),
+            data: Arc::clone(&runner.data),
+            random: Arc::clone(&runner.random),
             clock: Arc::clone(&runner.clock),
             shell: shell::default_shell(),
             helper: runner.install_helper(),

@@ -27,6 +27,9 @@ pub struct RunnerSettings {
     pub slots: usize,
     /// A directory of its own for what waits to be delivered. Created with mode 0700.
     pub spool: PathBuf,
+    /// A directory in which it remembers what it knows of files that it has saved and restored, so
+    /// that it need not read them again. Without it, it reads them.
+    pub trees: Option<PathBuf>,
     /// How often leases are renewed.
     pub heartbeat: Duration,
     /// How long the server may hold a claim back while there is no work.
@@ -62,6 +65,7 @@ impl RunnerSettings {
             program: None,
             slots: 1,
             spool: spool.into(),
+            trees: None,
             heartbeat: Duration::from_secs(5),
             claim_wait: Duration::from_secs(30),
             stop_grace: Duration::from_secs(10),

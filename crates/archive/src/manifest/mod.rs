@@ -12,7 +12,7 @@ use std::path::Path;
 use outrider_model::blob::BlobHash;
 
 use crate::chunk::content;
-use crate::place::{Base, compare, depth, split};
+use crate::place::{Base, Place, compare, depth, split};
 use crate::tree::Time;
 use crate::tree::directories::Way;
 use crate::tree::extents::Extent;
@@ -161,6 +161,17 @@ impl Manifest {
                 }
             },
         })
+    }
+
+    /// Those of its entries above which it has none: what was to be saved.
+    #[must_use]
+    pub fn roots(&self) -> Vec<Place> {
+        let roots = self.entries.iter().filter(|entry| entry.is_root());
+        let place = |entry: &Entry| Place {
+            base: entry.base,
+            path: entry.path.clone(),
+        };
+        roots.map(place).collect()
     }
 
     /// How many bytes its files have, holes included.

@@ -15,22 +15,22 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use outrider_executor::{Environment, Executor, ExecutorError, Fault, PrepareRequest};
-use outrider_model::Outcome;
 use outrider_model::claim::ClaimedTask;
 use outrider_model::reason::EndReason;
 use outrider_model::report::Usage;
+use outrider_model::{Outcome, Random};
 use outrider_service::Clock;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::RunnerSettings;
 use crate::backoff::chain;
 use crate::deliver::{Control, Delivery};
 use crate::driver::{Event, Failure, Limits, Rule, State, Verdict};
 use crate::redact::{Redacted, Redactor, Secret};
 use crate::slots::Slot;
 use crate::spool::Entry;
+use crate::{DataApi, RunnerSettings};
 use step::RunningStep;
 pub use step::StepContext;
 
@@ -40,6 +40,10 @@ pub struct Workshop {
     pub settings: RunnerSettings,
     /// Runs steps.
     pub executor: Arc<dyn Executor>,
+    /// Where the data of tasks goes.
+    pub data: Arc<dyn DataApi>,
+    /// Where chance comes from.
+    pub random: Arc<dyn Random>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// The shell of steps that name none.

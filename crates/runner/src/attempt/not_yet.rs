@@ -13,28 +13,10 @@ pub(super) async fn run(
     step: &Step,
 ) -> Result<(Exit, Option<Usage>), Failure> {
     let said = match step {
-        Step::RestoreCache(_) => "Caches are not kept yet: nothing is restored, as after a miss.",
-        Step::SaveCache(_) => "Caches are not kept yet: nothing is saved.",
-        Step::StoreArtifacts(_) => "Artifacts are not kept yet: the files stay where they are.",
-        Step::StoreTestResults(_) => {
-            "Test results are not read yet: the files stay where they are."
-        }
-        Step::SetupRemoteDocker(_) => {
-            "There is no remote Docker engine here: the one that this machine has is used."
-        }
-        Step::PersistToWorkspace(_) => {
-            "Workspaces are not kept yet: nothing is handed on, and jobs that attach it will fail."
-        }
         Step::AddSshKeys(_) => {
             "No SSH keys are kept here: the runner's own user's keys are used, if it has some."
         }
-        _ => {
-            return Err(Failure::User(
-                "workspaces are not kept yet, so the files of earlier jobs are not here. Build \
-                 them again in this job, or leave the step out"
-                    .to_owned(),
-            ));
-        }
+        _ => "There is no remote Docker engine here: the one that this machine has is used.",
     };
     context.say(said).await;
     Ok((Exit::Code(0), None))

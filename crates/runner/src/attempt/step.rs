@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use outrider_api::runner::HeldLease;
 use outrider_executor::{Environment, ExecRequest, ExecutorError, Output};
 use outrider_model::Timestamp;
 use outrider_model::claim::ClaimedTask;
@@ -13,10 +14,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::output::{Activity, StepOutput};
 use super::{Happened, Workshop, failure};
+use crate::data::blobs::TaskBlobs;
 use crate::deliver::Delivery;
 use crate::driver::{Event, Failure};
 use crate::redact::Redacted;
-use crate::{checkout, helper, shell};
+use crate::{checkout, data, helper, shell};
 
 /// A step that has started and not ended.
 pub struct RunningStep {
@@ -88,7 +90,10 @@ impl StepContext {
         let result = match self.task.payload.spec.steps.get(step as usize) {
             Some(Step::Run(run)) => self.run_script(run).await,
             Some(Step::Checkout(spec)) => checkout::run(&self, spec).await,
-            Some(data) => super::not_yet::run(&self, data).await,
+            Some(other @ (Step::SetupRemoteDocker(_) | Step::AddSshKeys(_))) => {
+                super::not_yet::run(&self, other).await
+            }
+            Some(moving) => data::run(&self, moving).await,
             None => Err(Failure::Infrastructure("there is no such step".to_owned())),
         };
         let halt = helper::is_halted(&*environment);
@@ -140,6 +145,16 @@ impl StepContext {
         ended
             .map(|result| (result.exit, result.usage))
             .map_err(|error: ExecutorError| failure(&error))
+    }
+
+    /// The blob store, as the task sees it.
+    pub fn blobs(&self) -> Arc<TaskBlobs> {
+        let (api, random) = (&self.workshop.data, &self.workshop.random);
+        let by = HeldLease {
+            task: self.task.task,
+            lease: self.task.lease,
+        };
+        Arc::new(TaskBlobs::new(Arc::clone(api), by, Arc::clone(random)))
     }
 
     /// Writes a line of the runner's own into the step's output.

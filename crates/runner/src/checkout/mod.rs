@@ -62,7 +62,7 @@ pub async fn run(context: &StepContext, step: &CheckoutStep) -> Ended {
 }
 
 /// Where the host has the directory that steps see under `path`.
-fn host_path(context: &StepContext, path: &str) -> PathBuf {
+pub fn host_path(context: &StepContext, path: &str) -> PathBuf {
     let seen = context.environment.resolve(path);
     match seen.strip_prefix(context.environment.resolve("~")) {
         Ok(below) => context.environment.directory().join(below),

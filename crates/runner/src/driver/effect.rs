@@ -62,6 +62,15 @@ pub enum Failure {
     Infrastructure(String),
 }
 
+impl Failure {
+    /// What went wrong.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::User(text) | Self::Infrastructure(text) => text,
+        }
+    }
+}
+
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {

@@ -1,0 +1,121 @@
+//! Steps that keep data for others and bring it back: caches, workspaces, artifacts, test results.
+//!
+//! Each kind of step has a room of its own. They share [`DataStep`], and [`blobs::TaskBlobs`], by
+//! which bytes go to the blob store and come from it.
+
+mod artifacts;
+pub mod blobs;
+mod cache;
+mod files;
+mod key;
+mod layers;
+mod place;
+mod results;
+mod select;
+pub mod timings;
+mod transfer;
+mod workspace;
+
+use std::sync::Arc;
+
+use outrider_archive::Manifest;
+use outrider_model::BlobHash;
+use outrider_model::plan::Step;
+use outrider_model::report::{Exit, Usage};
+
+use self::blobs::TaskBlobs;
+use self::place::Places;
+use crate::attempt::StepContext;
+use crate::driver::Failure;
+
+/// How a step exited.
+type Exited = (Exit, Option<Usage>);
+
+/// How a step ended.
+type Ended = Result<Exited, Failure>;
+
+/// A step while it runs.
+struct DataStep<'a> {
+    context: &'a StepContext,
+    blobs: Arc<TaskBlobs>,
+}
+
+/// Runs a step that moves data.
+pub async fn run(context: &StepContext, step: &Step) -> Ended {
+    let data = DataStep {
+        context,
+        blobs: context.blobs(),
+    };
+    match step {
+        Step::SaveCache(spec) => cache::save(&data, spec).await,
+        Step::RestoreCache(spec) => cache::restore(&data, spec).await,
+        Step::PersistToWorkspace(spec) => workspace::persist(&data, spec).await,
+        Step::AttachWorkspace(spec) => workspace::attach(&data, spec).await,
+        Step::StoreArtifacts(spec) => artifacts::store(&data, spec).await,
+        Step::StoreTestResults(spec) => results::store(&data, spec).await,
+        _ => Err(Failure::Infrastructure(format!(
+            "the runner does not know what to do for the step \"{}\"",
+            step.name()
+        ))),
+    }
+}
+
+impl DataStep<'_> {
+    async fn say(&self, text: &str) {
+        self.context.say(text).await;
+    }
+
+    fn blobs(&self) -> &Arc<TaskBlobs> {
+        &self.blobs
+    }
+
+    async fn manifest(&self, hash: BlobHash) -> Result<Manifest, Failure> {
+        self.blobs.manifest(hash, &self.context.stop).await
+    }
+
+    fn places(&self) -> Places {
+        Places::of(self.context)
+    }
+}
+
+/// It is done.
+const fn done() -> Exited {
+    (Exit::Code(0), None)
+}
+
+/// It was told to stop.
+const fn stopped() -> Exited {
+    (Exit::Signal(15), None)
+}
+
+/// How many bytes, for people.
+fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["bytes", "KiB", "MiB", "GiB", "TiB"];
+    let (mut amount, mut unit) = (bytes as f64, 0);
+    while amount >= 1024.0 && unit + 1 < UNITS.len() {
+        amount /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 {
+        format!("{bytes} {}", UNITS[0])
+    } else {
+        format!("{amount:.1} {}", UNITS[unit])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::size;
+
+    #[test]
+    fn sizes_for_people() {
+        for (bytes, text) in [
+            (0, "0 bytes"),
+            (1023, "1023 bytes"),
+            (1536, "1.5 KiB"),
+            (5 << 30, "5.0 GiB"),
+        ] {
+            assert_eq!(size(bytes), text);
+        }
+    }
+}

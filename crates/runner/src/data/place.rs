@@ -1,0 +1,145 @@
+//! Where on this host the paths of data steps are.
+//!
+//! In a config `~` is the home of the job. Here two directories play that part: the attempt's own,
+//! where `~/project` is, and the home of the runner's user, which steps have as `HOME` and where
+//! package managers keep what they fetched. A path is taken in the first, if it is there, else in
+//! the second.
+
+use std::path::{Component, Path, PathBuf};
+
+use outrider_archive::{Base, Bases, Place};
+
+use crate::attempt::StepContext;
+use crate::checkout;
+use crate::driver::Failure;
+
+/// The directories that paths of a task are relative to.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// The attempt's own.
+    attempt: PathBuf,
+    /// Where relative paths start.
+    work: PathBuf,
+    /// What steps see as `HOME`.
+    home: PathBuf,
+}
+
+impl Places {
+    /// Those of a step's task.
+    pub fn of(context: &StepContext) -> Self {
+        let attempt = context.environment.directory().to_owned();
+        let home = context.variables.get("HOME").map(PathBuf::from);
+        Self {
+            work: checkout::host_path(context, &context.task.payload.spec.working_directory),
+            home: home.unwrap_or_else(|| attempt.clone()),
+            attempt,
+        }
+    }
+
+    /// The directories, for restoring.
+    pub fn bases(&self) -> Bases {
+        Bases::new()
+            .with(Base::Home, &self.home)
+            .with(Base::Work, &self.attempt)
+            .with(Base::Root, "/")
+    }
+
+    /// Where a path of the config is.
+    pub fn find(&self, path: &str) -> PathBuf {
+        match tilde(path) {
+            Some(rest) => {
+                let own = self.attempt.join(rest);
+                if own.symlink_metadata().is_ok() || own.starts_with(&self.work) {
+                    own
+                } else {
+                    self.home.join(rest)
+                }
+            }
+            None => self.work.join(path),
+        }
+    }
+
+    /// Where relative paths start.
+    pub fn work(&self) -> &Path {
+        &self.work
+    }
+
+    /// How an archive remembers a path of the config, so that another attempt finds it again.
+    pub fn place(&self, path: &str) -> Result<Place, Failure> {
+        let (base, below) = self.relative(path);
+        Place::new(base, below).map_err(|error| Failure::User(error.to_string()))
+    }
+
+    fn relative(&self, path: &str) -> (Base, PathBuf) {
+        let found = normal(&self.find(path));
+        let below = |base: &Path| found.strip_prefix(normal(base)).map(Path::to_owned);
+        if let Ok(below) = below(&self.attempt) {
+            return (Base::Work, below);
+        }
+        match below(&self.home) {
+            Ok(below) if tilde(path).is_some() => (Base::Home, below),
+            _ => (Base::Root, below(Path::new("/")).unwrap_or(found.clone())),
+        }
+    }
+}
+
+/// What follows `~/`.
+fn tilde(path: &str) -> Option<&str> {
+    match path.strip_prefix('~')? {
+        "" => Some(""),
+        rest => rest
+            .strip_prefix('/')
+            .map(|rest| rest.trim_start_matches('/')),
+    }
+}
+
+/// Without `.` and `..`, as they are written: what is a link is not looked at.
+fn normal(path: &Path) -> PathBuf {
+    let mut normal = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => {
+                normal.pop();
+            }
+            Component::CurDir => {}
+            _ => normal.push(part),
+        }
+    }
+    normal
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_remembered_relative_to_what_moves() {
+        let attempt = tempfile::tempdir().unwrap();
+        let attempt = attempt.path();
+        std::fs::create_dir_all(attempt.join("other/deep")).unwrap();
+        let places = Places {
+            attempt: attempt.to_owned(),
+            work: attempt.join("project"),
+            home: PathBuf::from("/home/ci"),
+        };
+        let own = attempt.join("project/x").to_string_lossy().into_owned();
+        for (path, base, below) in [
+            ("node_modules", Base::Work, "project/node_modules"),
+            ("./a/../b/", Base::Work, "project/b"),
+            (".", Base::Work, "project"),
+            ("~/project/a", Base::Work, "project/a"),
+            ("~/other/deep", Base::Work, "other/deep"),
+            (own.as_str(), Base::Work, "project/x"),
+            ("~/.npm", Base::Home, ".npm"),
+            ("~//.cache", Base::Home, ".cache"),
+            ("/opt/tools", Base::Root, "opt/tools"),
+            ("/home/ci/.npm", Base::Root, "home/ci/.npm"),
+            ("../../../../../../../../etc", Base::Root, "etc"),
+            ("~odd", Base::Work, "project/~odd"),
+        ] {
+            let below = PathBuf::from(below);
+            assert_eq!(places.relative(path), (base, below), "{path}");
+            assert!(places.place(path).is_ok(), "{path}");
+        }
+    }
+}

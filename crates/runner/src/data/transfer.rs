@@ -1,0 +1,160 @@
+//! Archives to and from the store, for caches and workspaces alike.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use outrider_archive::{
+    Bases, Error, Manifest, Notes, Place, Progress, RestoreRequest, Restored, SaveRequest, Saved,
+};
+
+use super::{DataStep, size};
+use crate::backoff::chain;
+use crate::driver::Failure;
+
+/// How often a long transfer says how far it is.
+const SAY_EVERY: Duration = Duration::from_secs(10);
+
+impl DataStep<'_> {
+    /// Saves files, and says how much it was. Nothing if the step was told to stop.
+    pub async fn save_archive(
+        &self,
+        places: Vec<Place>,
+        bases: Bases,
+    ) -> Result<Option<Saved>, Failure> {
+        let (count, progress) = counter();
+        let request = SaveRequest {
+            state: self.tree_state(&places, &bases),
+            places,
+            bases,
+            cancel: self.context.stop.clone(),
+            progress: Some(progress),
+        };
+        let saving = outrider_archive::save(request, Arc::clone(&self.blobs) as _);
+        let Some(saved) = stopped_is_nothing(self.telling(&count, saving).await)? else {
+            return Ok(None);
+        };
+        self.tell_notes(&saved.notes).await;
+        let stats = saved.stats;
+        let text = format!(
+            "{} files and directories, {}: {} read, {} known to be unchanged, {} new in the store",
+            saved.archive.entries,
+            size(saved.archive.size),
+            size(stats.read),
+            size(stats.reused),
+            size(stats.stored)
+        );
+        self.say(&text).await;
+        Ok(Some(saved))
+    }
+
+    /// Restores files, and says how much it was. Nothing if the step was told to stop.
+    pub async fn restore_archive(
+        &self,
+        manifest: Manifest,
+        bases: Bases,
+    ) -> Result<Option<Restored>, Failure> {
+        let (count, progress) = counter();
+        let request = RestoreRequest {
+            state: self.tree_state(&manifest.roots(), &bases),
+            manifest,
+            bases,
+            cancel: self.context.stop.clone(),
+            progress: Some(progress),
+        };
+        let restoring = outrider_archive::restore(request, Arc::clone(&self.blobs) as _);
+        let Some(restored) = stopped_is_nothing(self.telling(&count, restoring).await)? else {
+            return Ok(None);
+        };
+        let stats = restored.stats;
+        let text = format!(
+            "{} files were there already, {} were written: {}, of which {} came from the store",
+            stats.kept,
+            stats.written,
+            size(stats.bytes),
+            size(stats.fetched)
+        );
+        self.say(&text).await;
+        Ok(Some(restored))
+    }
+
+    /// Says now and then how far a transfer is.
+    async fn telling<T>(&self, count: &AtomicU64, transfer: impl Future<Output = T>) -> T {
+        let mut transfer = std::pin::pin!(transfer);
+        loop {
+            match tokio::time::timeout(SAY_EVERY, &mut transfer).await {
+                Ok(done) => return done,
+                Err(_) => {
+                    let bytes = count.load(Ordering::Relaxed);
+                    self.say(&format!("{} so far", size(bytes))).await;
+                }
+            }
+        }
+    }
+
+    async fn tell_notes(&self, notes: &Notes) {
+        for (left_out, why) in [
+            (&notes.missing, "not there any more"),
+            (&notes.special, "sockets, pipes or devices"),
+            (&notes.unsteady, "changed while they were read"),
+        ] {
+            if left_out.count > 0 {
+                let names = left_out.names.iter().map(|name| name.display().to_string());
+                let names: Vec<String> = names.collect();
+                let text = format!("{} left out, {why}: {}", left_out.count, names.join(", "));
+                self.say(&text).await;
+            }
+        }
+        if let Some(problem) = &notes.state {
+            tracing::warn!("cannot write a tree state: {problem}");
+        }
+    }
+
+    /// Where the runner remembers what it knows of the files in these places: for each scope apart,
+    /// since a state tells of contents.
+    fn tree_state(&self, places: &[Place], bases: &Bases) -> Option<PathBuf> {
+        let folder = self.context.workshop.settings.trees.as_ref()?;
+        let trigger = &self.context.task.payload.trigger;
+        let mut hash = blake3::Hasher::new();
+        for part in [
+            trigger.project.as_str(),
+            if trigger.untrusted { "untrusted" } else { "" },
+        ] {
+            hash.update(part.as_bytes()).update(&[0]);
+        }
+        for place in places {
+            let real = bases.locate(place);
+            hash.update(real.as_os_str().as_encoded_bytes())
+                .update(&[0]);
+        }
+        Some(folder.join(&hash.finalize().to_hex()[..32]))
+    }
+}
+
+fn counter() -> (Arc<AtomicU64>, Progress) {
+    let count = Arc::new(AtomicU64::new(0));
+    let counting = Arc::clone(&count);
+    let progress = move |bytes| {
+        counting.fetch_add(bytes, Ordering::Relaxed);
+    };
+    (count, Arc::new(progress))
+}
+
+fn stopped_is_nothing<T>(ended: Result<T, Error>) -> Result<Option<T>, Failure> {
+    match ended {
+        Ok(done) => Ok(Some(done)),
+        Err(Error::Canceled) => Ok(None),
+        Err(error) => Err(failure(&error)),
+    }
+}
+
+/// Who has to mend it: files that cannot be read are the job's matter.
+pub fn failure(error: &Error) -> Failure {
+    match error {
+        Error::File { .. } | Error::BadPath { .. } | Error::ManifestTooLong => {
+            Failure::User(chain(error))
+        }
+        _ => Failure::Infrastructure(chain(error)),
+    }
+}

@@ -1,0 +1,86 @@
+//! What the steps that move data need of a server.
+
+use std::ops::Range;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use outrider_api::client::ClientError;
+use outrider_api::data::{
+    AddLayer, AnnounceBlobs, AnnouncedBlobs, CacheAnswer, FindCache, FindChunks, FoundChunks,
+    LocateBlobs, LocatedBlobs, NamedBlob, ReportDamage, SaveCache, SavedCache, StoreArtifacts,
+    StoreTestResults, Transfer, Workspace,
+};
+use outrider_api::runner::HeldLease;
+use outrider_model::BlobHash;
+
+/// The calls about the data of a task. Every one can be repeated safely.
+#[async_trait]
+pub trait DataApi: Send + Sync {
+    /// Says which blobs are about to come, and learns where to send them.
+    async fn announce_blobs(
+        &self,
+        by: HeldLease,
+        request: &AnnounceBlobs,
+    ) -> Result<AnnouncedBlobs, ClientError>;
+    /// Sends a blob to where the announcement says.
+    async fn put_blob(
+        &self,
+        by: HeldLease,
+        blob: NamedBlob,
+        to: &Transfer,
+        bytes: Bytes,
+    ) -> Result<(), ClientError>;
+    /// Learns where blobs come from.
+    async fn locate_blobs(
+        &self,
+        by: HeldLease,
+        request: &LocateBlobs,
+    ) -> Result<LocatedBlobs, ClientError>;
+    /// Fetches a blob, or a range of it. Nobody has held it against its hash yet.
+    async fn get_blob(
+        &self,
+        by: HeldLease,
+        blob: BlobHash,
+        from: &Transfer,
+        range: Option<Range<u64>>,
+    ) -> Result<Bytes, ClientError>;
+    /// Says that a blob's bytes are not what its name says.
+    async fn report_damage(&self, by: HeldLease, request: &ReportDamage)
+    -> Result<(), ClientError>;
+    /// Learns which chunks are in the store already.
+    async fn find_chunks(
+        &self,
+        by: HeldLease,
+        request: &FindChunks,
+    ) -> Result<FoundChunks, ClientError>;
+    /// Finds a cache.
+    async fn find_cache(
+        &self,
+        by: HeldLease,
+        request: &FindCache,
+    ) -> Result<CacheAnswer, ClientError>;
+    /// Saves a cache.
+    async fn save_cache(
+        &self,
+        by: HeldLease,
+        request: &SaveCache,
+    ) -> Result<SavedCache, ClientError>;
+    /// Adds to the workspace.
+    async fn add_layer(&self, by: HeldLease, request: &AddLayer) -> Result<(), ClientError>;
+    /// What earlier jobs have added to the workspace.
+    async fn workspace(&self, by: HeldLease) -> Result<Workspace, ClientError>;
+    /// Keeps files that people look at.
+    async fn store_artifacts(
+        &self,
+        by: HeldLease,
+        request: &StoreArtifacts,
+    ) -> Result<(), ClientError>;
+    /// Keeps test results.
+    async fn store_test_results(
+        &self,
+        by: HeldLease,
+        request: &StoreTestResults,
+    ) -> Result<(), ClientError>;
+    /// The test results by which the job splits its tests: JSON lines in zstd frames.
+    async fn timings(&self, by: HeldLease) -> Result<Option<Bytes>, ClientError>;
+}
