@@ -13,6 +13,7 @@ mod attempt;
 mod backoff;
 mod checkout;
 mod claim;
+pub mod data_api;
 mod deliver;
 mod driver;
 pub mod env;
@@ -27,6 +28,7 @@ mod shell;
 mod slots;
 mod spool;
 
+pub use data_api::DataApi;
 pub use error::RunnerError;
 pub use runner::Runner;
 pub use server_api::ServerApi;
