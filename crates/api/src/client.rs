@@ -1,5 +1,6 @@
 //! The typed HTTP client: what the runner and the command line use.
 
+mod data;
 mod sse;
 
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use outrider_model::secret::{LeaseToken, Token};
 use outrider_model::{JobId, PipelineId, TaskId, TokenId};
-use reqwest::header::{HeaderMap, HeaderValue};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
 
@@ -37,6 +38,8 @@ const WAIT_MARGIN: Duration = Duration::from_secs(15);
 #[derive(Clone, Debug)]
 pub struct Client {
     http: reqwest::Client,
+    /// For the blob store: it sends no token.
+    direct: reqwest::Client,
     base: String,
 }
 
@@ -134,24 +137,28 @@ impl Client {
         let mut bearer = HeaderValue::from_str(&format!("Bearer {}", settings.token.reveal()))
             .map_err(|_| wrong("the token has characters that no token has".to_owned()))?;
         bearer.set_sensitive(true);
-        let mut headers = HeaderMap::new();
-        headers.insert(reqwest::header::AUTHORIZATION, bearer);
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("outrider/", env!("CARGO_PKG_VERSION")))
-            .default_headers(headers)
-            .http1_only()
-            .tcp_nodelay(true)
-            .connect_timeout(Duration::from_secs(10));
+        let certificates = match &settings.ca_certificates {
+            Some(pem) => reqwest::Certificate::from_pem_bundle(pem)
+                .map_err(|error| wrong(format!("the CA file cannot be read: {error}")))?,
+            None => Vec::new(),
+        };
+        let builder = || {
+            reqwest::Client::builder()
+                .user_agent(concat!("outrider/", env!("CARGO_PKG_VERSION")))
+                .http1_only()
+                .tcp_nodelay(true)
+                .connect_timeout(Duration::from_secs(10))
+                .tls_certs_merge(certificates.clone())
+        };
+        let mut own = builder().default_headers(HeaderMap::from_iter([(AUTHORIZATION, bearer)]));
         if base.starts_with("http://") {
-            builder = builder.no_proxy();
+            own = own.no_proxy();
         }
-        if let Some(pem) = &settings.ca_certificates {
-            let certificates = reqwest::Certificate::from_pem_bundle(pem)
-                .map_err(|error| wrong(format!("the CA file cannot be read: {error}")))?;
-            builder = builder.tls_certs_merge(certificates);
-        }
-        let http = builder.build().map_err(|error| wrong(error.to_string()))?;
-        Ok(Self { http, base })
+        let build = |builder: reqwest::ClientBuilder| {
+            builder.build().map_err(|error| wrong(error.to_string()))
+        };
+        let (http, direct) = (build(own)?, build(builder())?);
+        Ok(Self { http, direct, base })
     }
 
     /// The server's URL.
@@ -394,22 +401,15 @@ enum Refusal {
 async fn refusal(response: Response) -> ClientError {
     let status = response.status();
     let body = response.bytes().await.unwrap_or_default();
-    let plain = |message, advice| ErrorDetail {
-        code: code_of(status),
-        message,
-        advice,
-        diagnostics: Vec::new(),
-        rendered: None,
-        missing_orbs: Vec::new(),
-        request_id: None,
-    };
+    let code = code_of(status);
     let detail = match serde_json::from_slice::<Refusal>(&body) {
         Ok(Refusal::Ours(body)) => body.error,
         Ok(Refusal::Plain(refused)) => ErrorDetail {
             missing_orbs: refused.missing_orbs,
-            ..plain(refused.message, None)
+            ..plain(code, refused.message, None)
         },
         Err(_) => plain(
+            code,
             format!("the answer was HTTP {status}, and not from an Outrider server"),
             Some("Check the URL, and any proxy in between.".to_owned()),
         ),
@@ -420,12 +420,26 @@ async fn refusal(response: Response) -> ClientError {
     }
 }
 
+/// An error in words of our own.
+fn plain(code: ErrorCode, message: String, advice: Option<String>) -> ErrorDetail {
+    ErrorDetail {
+        code,
+        message,
+        advice,
+        diagnostics: Vec::new(),
+        rendered: None,
+        missing_orbs: Vec::new(),
+        request_id: None,
+    }
+}
+
 fn code_of(status: StatusCode) -> ErrorCode {
     match status.as_u16() {
         401 => ErrorCode::Unauthorized,
         403 => ErrorCode::Forbidden,
         404 => ErrorCode::NotFound,
         413 => ErrorCode::TooLarge,
+        507 => ErrorCode::StorageFull,
         500 => ErrorCode::Internal,
         502..=504 => ErrorCode::Unavailable,
         _ => ErrorCode::BadRequest,

@@ -54,10 +54,16 @@ pub enum ErrorCode {
     TooLarge,
     /// 416: the piece of a log does not start where the log ends.
     LogGap,
+    /// 416: there are no such bytes.
+    BadRange,
+    /// 422: the body is not what was announced: send it again.
+    WrongBytes,
     /// 422: the config does not compile; see `diagnostics`.
     InvalidConfig,
     /// 500: the server failed; its log knows more under the request's id.
     Internal,
+    /// 507: there is no room for data of jobs.
+    StorageFull,
     /// 503: the server is starting, stopping, or its disk is full. Try again.
     Unavailable,
 }

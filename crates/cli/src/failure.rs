@@ -144,12 +144,14 @@ const fn exit_code(error: ErrorCode) -> u8 {
         ErrorCode::InvalidConfig => code::INVALID_CONFIG,
         ErrorCode::NotFound => code::NOT_FOUND,
         ErrorCode::Unauthorized | ErrorCode::Forbidden => code::NOT_ALLOWED,
-        ErrorCode::Unavailable => code::UNAVAILABLE,
+        ErrorCode::Unavailable | ErrorCode::StorageFull => code::UNAVAILABLE,
         ErrorCode::Internal => code::INTERNAL,
         ErrorCode::BadRequest
         | ErrorCode::StaleLease
         | ErrorCode::Conflict
         | ErrorCode::TooLarge
+        | ErrorCode::BadRange
+        | ErrorCode::WrongBytes
         | ErrorCode::LogGap => code::FAILED,
     }
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use outrider_api::client::ClientError;
+use outrider_api::client::{Client, ClientError};
 use outrider_api::data::{
     AddLayer, AnnounceBlobs, AnnouncedBlobs, CacheAnswer, FindCache, FindChunks, FoundChunks,
     LocateBlobs, LocatedBlobs, NamedBlob, ReportDamage, SaveCache, SavedCache, StoreArtifacts,
@@ -83,4 +83,103 @@ pub trait DataApi: Send + Sync {
     ) -> Result<(), ClientError>;
     /// The test results by which the job splits its tests: JSON lines in zstd frames.
     async fn timings(&self, by: HeldLease) -> Result<Option<Bytes>, ClientError>;
+}
+
+#[async_trait]
+impl DataApi for Client {
+    async fn announce_blobs(
+        &self,
+        by: HeldLease,
+        request: &AnnounceBlobs,
+    ) -> Result<AnnouncedBlobs, ClientError> {
+        Self::announce_blobs(self, by, request).await
+    }
+
+    async fn put_blob(
+        &self,
+        by: HeldLease,
+        blob: NamedBlob,
+        to: &Transfer,
+        bytes: Bytes,
+    ) -> Result<(), ClientError> {
+        Self::put_blob(self, by, blob, to, bytes).await
+    }
+
+    async fn locate_blobs(
+        &self,
+        by: HeldLease,
+        request: &LocateBlobs,
+    ) -> Result<LocatedBlobs, ClientError> {
+        Self::locate_blobs(self, by, request).await
+    }
+
+    async fn get_blob(
+        &self,
+        by: HeldLease,
+        blob: BlobHash,
+        from: &Transfer,
+        range: Option<Range<u64>>,
+    ) -> Result<Bytes, ClientError> {
+        Self::get_blob(self, by, blob, from, range).await
+    }
+
+    async fn report_damage(
+        &self,
+        by: HeldLease,
+        request: &ReportDamage,
+    ) -> Result<(), ClientError> {
+        Self::report_damage(self, by, request).await
+    }
+
+    async fn find_chunks(
+        &self,
+        by: HeldLease,
+        request: &FindChunks,
+    ) -> Result<FoundChunks, ClientError> {
+        Self::find_chunks(self, by, request).await
+    }
+
+    async fn find_cache(
+        &self,
+        by: HeldLease,
+        request: &FindCache,
+    ) -> Result<CacheAnswer, ClientError> {
+        Self::find_cache(self, by, request).await
+    }
+
+    async fn save_cache(
+        &self,
+        by: HeldLease,
+        request: &SaveCache,
+    ) -> Result<SavedCache, ClientError> {
+        Self::save_cache(self, by, request).await
+    }
+
+    async fn add_layer(&self, by: HeldLease, request: &AddLayer) -> Result<(), ClientError> {
+        Self::add_layer(self, by, request).await
+    }
+
+    async fn workspace(&self, by: HeldLease) -> Result<Workspace, ClientError> {
+        Self::workspace(self, by).await
+    }
+
+    async fn store_artifacts(
+        &self,
+        by: HeldLease,
+        request: &StoreArtifacts,
+    ) -> Result<(), ClientError> {
+        Self::store_artifacts(self, by, request).await
+    }
+
+    async fn store_test_results(
+        &self,
+        by: HeldLease,
+        request: &StoreTestResults,
+    ) -> Result<(), ClientError> {
+        Self::store_test_results(self, by, request).await
+    }
+
+    async fn timings(&self, by: HeldLease) -> Result<Option<Bytes>, ClientError> {
+        Self::timings(self, by).await
+    }
 }

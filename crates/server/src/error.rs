@@ -4,6 +4,7 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use outrider_api::error::{Diagnostic, ErrorBody, ErrorCode, ErrorDetail};
+use outrider_blobs::{BadBody, BlobsError, Trouble};
 use outrider_model::IllegalTransition;
 use outrider_store::StoreError;
 
@@ -69,10 +70,11 @@ impl ApiError {
             ErrorCode::NotFound => StatusCode::NOT_FOUND,
             ErrorCode::StaleLease | ErrorCode::Conflict => StatusCode::CONFLICT,
             ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            ErrorCode::LogGap => StatusCode::RANGE_NOT_SATISFIABLE,
-            ErrorCode::InvalidConfig => StatusCode::UNPROCESSABLE_ENTITY,
+            ErrorCode::LogGap | ErrorCode::BadRange => StatusCode::RANGE_NOT_SATISFIABLE,
+            ErrorCode::InvalidConfig | ErrorCode::WrongBytes => StatusCode::UNPROCESSABLE_ENTITY,
             ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             ErrorCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            ErrorCode::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
         }
     }
 
@@ -135,6 +137,36 @@ impl From<StoreError> for ApiError {
                 )
             }
             error => Self::internal("reach its store", &error),
+        }
+    }
+}
+
+impl From<BlobsError> for ApiError {
+    fn from(error: BlobsError) -> Self {
+        let message = error.to_string();
+        match error {
+            BlobsError::Missing(_) | BlobsError::OutOfRange(_) => {
+                Self::new(ErrorCode::NotFound, message)
+            }
+            BlobsError::Body(BadBody::TooLarge(_)) => Self::new(ErrorCode::TooLarge, message),
+            BlobsError::Body(BadBody::BrokeOff(_)) => Self::new(ErrorCode::BadRequest, message),
+            BlobsError::Body(_) => Self::new(ErrorCode::WrongBytes, message)
+                .advise("Nothing was stored: send it again."),
+            BlobsError::Store(cause) => {
+                let code = match cause.trouble {
+                    Trouble::Full => ErrorCode::StorageFull,
+                    _ => ErrorCode::Unavailable,
+                };
+                let advice = cause.trouble.advice();
+                tracing::error!(
+                    error = chain(&cause),
+                    advice,
+                    "the blob store does not work"
+                );
+                Self::new(code, message).advise(format!(
+                    "For whoever runs the server: {advice}. Runners try again by themselves."
+                ))
+            }
         }
     }
 }

@@ -16,8 +16,9 @@ mod settings;
 mod watch;
 
 pub use core::{Core, Identity, NoOrbs, OrbSource, Parts};
+pub use duties::collect_garbage::Collector;
 pub use duties::end_long_waits::end_long_waits_once;
 pub use duties::expire_leases::expire_leases_once;
 pub use error::ApiError;
 pub use server::{Server, StartError};
-pub use settings::{ServerSettings, Timings, TlsFiles, Webhook};
+pub use settings::{DataSettings, ServerSettings, Timings, TlsFiles, Webhook};

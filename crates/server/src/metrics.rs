@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::AtomicI64;
 
 use outrider_model::Status;
-use outrider_store::QueueDepth;
+use outrider_store::{Amount, DataUsage, QueueDepth};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -15,6 +15,15 @@ use prometheus_client::registry::{Registry, Unit};
 type Labels<const N: usize> = [(&'static str, String); N];
 /// Labels in the form that the library encodes: it has no impl for arrays of this shape.
 type LabelSet = Vec<(String, String)>;
+
+/// Which way bytes go.
+#[derive(Clone, Copy)]
+pub enum Direction {
+    /// From a runner.
+    In,
+    /// To a runner or to a person.
+    Out,
+}
 
 /// All metrics of a server.
 pub struct Metrics {
@@ -27,6 +36,14 @@ pub struct Metrics {
     pub stale_reports: Counter,
     /// Log bytes taken.
     pub log_bytes: Counter,
+    /// Blob bytes that came in and went out through the server.
+    blob_bytes: Family<LabelSet, Counter>,
+    /// Blobs that were not what their names say.
+    pub damaged_blobs: Counter,
+    /// Caches that went before their time, because there was no room.
+    pub evicted_caches: Counter,
+    data: Family<LabelSet, Gauge<i64, AtomicI64>>,
+    data_bytes: Family<LabelSet, Gauge<i64, AtomicI64>>,
     edges: Family<LabelSet, Counter>,
     queued: Family<LabelSet, Gauge<i64, AtomicI64>>,
     running: Family<LabelSet, Gauge<i64, AtomicI64>>,
@@ -43,6 +60,11 @@ impl Default for Metrics {
             lease_losses: Counter::default(),
             stale_reports: Counter::default(),
             log_bytes: Counter::default(),
+            blob_bytes: Family::default(),
+            damaged_blobs: Counter::default(),
+            evicted_caches: Counter::default(),
+            data: Family::default(),
+            data_bytes: Family::default(),
             edges: Family::default(),
             queued: Family::default(),
             running: Family::default(),
@@ -79,6 +101,7 @@ impl Metrics {
             "Log bytes taken from runners",
             self.log_bytes.clone(),
         );
+        self.register_data(registry);
         registry.register(
             "task_state_edges",
             "Tasks that went from one status to another",
@@ -111,6 +134,64 @@ impl Metrics {
             Unit::Seconds,
             self.requests.clone(),
         );
+    }
+
+    fn register_data(&self, registry: &mut Registry) {
+        registry.register(
+            "blob_bytes",
+            "Blob bytes that went through the server",
+            self.blob_bytes.clone(),
+        );
+        registry.register(
+            "damaged_blobs",
+            "Blobs that were not what their names say",
+            self.damaged_blobs.clone(),
+        );
+        registry.register(
+            "evicted_caches",
+            "Caches that went because there was no room",
+            self.evicted_caches.clone(),
+        );
+        registry.register("data", "How many of a kind are kept", self.data.clone());
+        registry.register_with_unit(
+            "data",
+            "How many bytes of a kind are kept",
+            Unit::Bytes,
+            self.data_bytes.clone(),
+        );
+    }
+
+    /// Counts bytes of blobs that came from a runner, or went to one.
+    pub fn count_blob_bytes(&self, direction: Direction, bytes: u64) {
+        let direction = match direction {
+            Direction::In => "in",
+            Direction::Out => "out",
+        };
+        let labels = labels([("direction", direction.to_owned())]);
+        self.blob_bytes.get_or_create(&labels).inc_by(bytes);
+    }
+
+    /// Notes how much data there is.
+    pub fn note_data(&self, usage: &DataUsage) {
+        let blobs = usage.blobs.iter().map(|(_, amount)| amount);
+        let blobs = blobs.fold(Amount::default(), |sum, one| Amount {
+            count: sum.count + one.count,
+            bytes: sum.bytes + one.bytes,
+        });
+        for (kind, amount) in [
+            ("blob", blobs),
+            ("cache", usage.caches),
+            ("layer", usage.layers),
+            ("artifact", usage.artifacts),
+            ("test_results", usage.test_results),
+        ] {
+            let kind = labels([("kind", kind.to_owned())]);
+            let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+            self.data.get_or_create(&kind).set(number(amount.count));
+            self.data_bytes
+                .get_or_create(&kind)
+                .set(number(amount.bytes));
+        }
     }
 
     /// Counts tasks that changed their status.

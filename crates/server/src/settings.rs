@@ -26,6 +26,41 @@ pub struct ServerSettings {
     pub every_job_in: Option<ClassName>,
     /// Whom to tell when jobs and pipelines end.
     pub webhook: Option<Webhook>,
+    /// How long data of jobs is kept, and how much of it.
+    pub data: DataSettings,
+}
+
+/// How long data of jobs is kept, and how much of it.
+#[derive(Clone, Copy, Debug)]
+pub struct DataSettings {
+    /// How long caches are kept whose job says nothing.
+    pub cache_retention: Duration,
+    /// How long workspaces are kept.
+    pub workspace_retention: Duration,
+    /// How long artifacts are kept.
+    pub artifact_retention: Duration,
+    /// How long test results are kept.
+    pub results_retention: Duration,
+    /// How many bytes a project may have in the blob store before its caches go, the least recently
+    /// used first. None: any.
+    pub project_quota: Option<u64>,
+    /// How many bytes stay free on the disk of the blob store. None: a twentieth of it, or 1 GiB
+    /// where that is more.
+    pub min_free_space: Option<u64>,
+}
+
+impl Default for DataSettings {
+    fn default() -> Self {
+        let days = |days: u64| Duration::from_secs(days * 24 * 3_600);
+        Self {
+            cache_retention: days(15),
+            workspace_retention: days(15),
+            artifact_retention: days(30),
+            results_retention: days(30),
+            project_quota: None,
+            min_free_space: None,
+        }
+    }
 }
 
 /// PEM files.

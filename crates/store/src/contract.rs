@@ -4,18 +4,24 @@
 //! an expression that opens an empty store; the caller needs `tokio` with `macros`.
 
 mod approving;
+mod blobs;
+mod caches;
 mod canceling;
 mod continuing;
+mod data;
 mod leases;
 mod logs;
 mod messages;
+mod outputs;
 mod queueing;
 mod random;
 mod reporting;
 mod requirements;
 mod reruns;
+mod retention;
 mod turns;
 mod waiting;
+mod workspaces;
 mod world;
 
 use std::pin::Pin;
@@ -172,6 +178,48 @@ cases! { $
         every_wait_has_a_reason,
         every_end_has_a_reason,
         a_queued_task_knows_its_place,
+    }
+    blobs {
+        a_blob_is_there_once_it_is_stored,
+        many_may_announce_one_blob,
+        a_blob_has_one_size,
+        only_what_was_announced_is_stored,
+        blobs_of_other_projects_are_not_there,
+        untrusted_tasks_read_both_tiers_and_write_one,
+        chunks_are_found_in_the_own_scope,
+        a_damaged_blob_takes_what_needs_it_along,
+    }
+    caches {
+        a_key_is_saved_once,
+        an_answer_that_was_lost_is_the_same_again,
+        a_cache_needs_all_its_blobs,
+        the_newest_cache_with_the_prefix_wins,
+        keys_are_tried_in_their_order,
+        prefixes_are_plain_text,
+        an_expired_cache_is_not_there,
+        a_trusted_task_never_sees_an_untrusted_cache,
+        the_least_used_caches_go_first,
+    }
+    workspaces {
+        layers_lie_in_upstream_order,
+        a_layer_is_replaced_by_the_same_step,
+        only_the_newest_attempt_counts,
+    }
+    outputs {
+        artifacts_are_listed_by_task_and_path,
+        an_artifact_has_its_parts_in_order,
+        results_are_replaced_by_the_same_step,
+        timings_come_from_the_newest_earlier_job,
+        timings_of_trusted_jobs_are_trusted,
+        all_tasks_of_a_job_get_the_same_timings,
+    }
+    retention {
+        what_nothing_uses_becomes_garbage,
+        what_a_running_attempt_uses_stays,
+        what_is_past_its_time_goes,
+        a_look_is_bounded,
+        a_stale_lease_may_touch_no_data,
+        usage_is_what_is_there,
     }
     random {
         random_lives_add_up,

@@ -8,6 +8,7 @@ mod cancel;
 mod checkpoint;
 mod codec;
 mod continuation;
+mod data;
 mod explain;
 mod fault;
 mod ids;

@@ -10,6 +10,7 @@ mod metrics;
 mod observed;
 mod pipelines;
 mod queue;
+mod range;
 mod runner;
 mod runners;
 mod sse;
@@ -91,6 +92,21 @@ fn versioned() -> (Router<Arc<Core>>, utoipa::openapi::OpenApi) {
         .routes(routes!(runner::claim::handler))
         .routes(routes!(runner::report::handler))
         .routes(routes!(runner::append_log::handler))
+        .routes(routes!(runner::data::announce_blobs::handler))
+        .routes(routes!(runner::data::locate_blobs::handler))
+        .routes(routes!(runner::data::report_damage::handler))
+        .routes(routes!(
+            runner::data::put_blob::handler,
+            runner::data::get_blob::handler
+        ))
+        .routes(routes!(runner::data::find_chunks::handler))
+        .routes(routes!(runner::data::find_cache::handler))
+        .routes(routes!(runner::data::save_cache::handler))
+        .routes(routes!(runner::data::add_layer::handler))
+        .routes(routes!(runner::data::workspace::handler))
+        .routes(routes!(runner::data::store_artifacts::handler))
+        .routes(routes!(runner::data::store_test_results::handler))
+        .routes(routes!(runner::data::timings::handler))
         .routes(routes!(runner::heartbeat::handler))
         .routes(routes!(runner::release::handler))
         .routes(routes!(runner::goodbye::handler));

@@ -2,6 +2,7 @@
 
 mod configs;
 mod continuation;
+mod data;
 mod logs;
 mod orbs;
 mod people;
@@ -11,6 +12,7 @@ mod runners;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use outrider_blobs::Blobs;
 use outrider_model::secret::{Token, TokenHash};
 use outrider_model::{AttemptId, ClassName, Random, RunnerId, TaskId, Timestamp};
 use outrider_service::{Clock, Shutdown};
@@ -25,7 +27,11 @@ use crate::settings::ServerSettings;
 use crate::watch::{Topic, Watchers};
 use outrider_api::ErrorCode;
 
+pub use data::Download;
+pub(crate) use data::name_of;
 pub use logs::{FollowedLog, Next};
+
+use data::{Room, Uploads};
 pub use orbs::{NoOrbs, OrbSource};
 
 /// What a [`Core`] is made of.
@@ -34,6 +40,8 @@ pub struct Parts {
     pub orbs: Arc<dyn OrbSource>,
     /// Its memory.
     pub store: Arc<dyn Store>,
+    /// Where the bytes of blobs lie.
+    pub blobs: Blobs,
     /// Its clock.
     pub clock: Arc<dyn Clock>,
     /// Where tokens and ids come from.
@@ -46,6 +54,7 @@ pub struct Parts {
 pub struct Core {
     orbs: Arc<dyn OrbSource>,
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) blobs: Blobs,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) settings: ServerSettings,
@@ -54,6 +63,8 @@ pub struct Core {
     pub(crate) watchers: Arc<Watchers>,
     pub(crate) metrics: Metrics,
     pub(crate) started_at: Timestamp,
+    uploads: Uploads,
+    pub(crate) room: Room,
     logs: LogFiles,
     crash: Option<outrider_service::crash::CrashHook>,
     tokens: Mutex<HashMap<TokenHash, (Identity, Instant)>>,
@@ -83,6 +94,9 @@ impl Core {
             started_at: parts.clock.now(),
             orbs: parts.orbs,
             store: parts.store,
+            uploads: Uploads::new(&parts.blobs),
+            room: Room::default(),
+            blobs: parts.blobs,
             clock: parts.clock,
             random: parts.random,
             crash: parts.crash,
@@ -125,7 +139,7 @@ impl Core {
         lock(&self.tokens).clear();
     }
 
-    fn pass(&self, crash_point: &str) {
+    pub(crate) fn pass(&self, crash_point: &str) {
         if let Some(crash) = &self.crash {
             crash(crash_point);
         }

@@ -1,6 +1,7 @@
 //! What the server does by itself. Each duty is a function that can be run again at any time; a
 //! small driver calls it.
 
+pub mod collect_garbage;
 pub mod end_long_waits;
 pub mod expire_leases;
 mod forget_runners;
@@ -24,6 +25,11 @@ pub fn start(core: &Arc<Core>, tasks: &Tasks) {
     });
     drive(core, tasks, "forget silent runners", |core| async move {
         forget_runners::forget_runners_once(&core).await
+    });
+    let collector = Arc::new(collect_garbage::Collector::new(core));
+    drive(core, tasks, "collect garbage", move |core| {
+        let collector = Arc::clone(&collector);
+        async move { collector.collect_once(&core).await }
     });
     let sender = Arc::new(outbox::Sender::new(core.settings.webhook.as_ref()));
     drive(core, tasks, "send the outbox", move |core| {

@@ -1,5 +1,6 @@
 //! A server on a free port, with its store in a folder that goes away.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,11 +8,12 @@ use outrider_api::client::{Client, ClientSettings};
 use outrider_api::pipelines::{SubmitPipeline, SubmittedPipeline};
 use outrider_api::runner::{ClaimRequest, RunnerIdentity};
 use outrider_api::tokens::{CreateToken, TokenScope};
+use outrider_blobs::{Blobs, Environment, Location, Patience};
 use outrider_model::claim::ClaimedTask;
 use outrider_model::report::{Finished, LogHash, Report};
 use outrider_model::secret::Token;
 use outrider_model::{Outcome, Random, RunnerId};
-use outrider_server::{NoOrbs, Parts, Server, ServerSettings, Timings};
+use outrider_server::{Core, DataSettings, NoOrbs, Parts, Server, ServerSettings, Timings};
 use outrider_service::{Clock, OsRandom, Shutdown, SystemClock, Tasks};
 use outrider_store::sqlite::{SqliteOptions, SqliteStore};
 
@@ -23,7 +25,8 @@ pub struct World {
     pub shutdown: Shutdown,
     pub tasks: Tasks,
     pub id: RunnerId,
-    _data: tempfile::TempDir,
+    pub core: Arc<Core>,
+    data: tempfile::TempDir,
 }
 
 pub const CONFIG: &str = "
@@ -55,6 +58,12 @@ impl World {
         let parts = Parts {
             orbs: Arc::new(NoOrbs),
             store: Arc::clone(&store) as _,
+            blobs: Blobs::open(
+                &Location::Folder(data.path().join("blobs")),
+                &Environment::new(),
+                Patience::default(),
+            )
+            .unwrap(),
             clock,
             random: Arc::clone(&random),
             crash: None,
@@ -68,6 +77,10 @@ impl World {
             default_class: "acme/default".parse().unwrap(),
             every_job_in: None,
             webhook: None,
+            data: DataSettings {
+                min_free_space: Some(0),
+                ..DataSettings::default()
+            },
         };
         let shutdown = Shutdown::new();
         let server = Server::bind(parts, settings, shutdown.clone())
@@ -76,6 +89,7 @@ impl World {
         let token = Token::generate("admin", random.as_ref());
         server.core().adopt_admin_token(&token).await.unwrap();
         let url = server.url();
+        let core = Arc::clone(server.core());
         let tasks = Tasks::new();
         tasks.spawn(server.run());
         let admin = client(&url, token);
@@ -97,7 +111,8 @@ impl World {
             shutdown,
             tasks,
             id,
-            _data: data,
+            core,
+            data,
         }
     }
 
@@ -106,6 +121,22 @@ impl World {
             .submit_pipeline(&submission(config), None)
             .await
             .unwrap()
+    }
+
+    /// The files of the blob store.
+    pub fn objects(&self) -> Vec<PathBuf> {
+        let mut files = Vec::new();
+        let mut folders = vec![self.data.path().join("blobs")];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                match path.is_dir() {
+                    true => folders.push(path),
+                    false => files.push(path),
+                }
+            }
+        }
+        files
     }
 
     pub fn claim_request(&self, wait_ms: u64) -> ClaimRequest {

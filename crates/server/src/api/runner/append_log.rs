@@ -5,10 +5,8 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::HeaderMap;
 use bytes::{Buf, Bytes};
 use http_body_util::{BodyExt, Limited};
-use outrider_api::paths::LEASE_HEADER;
 use outrider_api::runner::{AppendLogQuery, AppendLogResponse};
 use outrider_api::{ErrorBody, ErrorCode};
 use outrider_model::TaskId;
@@ -16,7 +14,7 @@ use outrider_model::report::ReportAnswer;
 use outrider_model::secret::LeaseToken;
 
 use crate::api::auth::Runner;
-use crate::api::extract::{Id, Params};
+use crate::api::extract::{Id, Lease, Params};
 use crate::{ApiError, Core};
 
 /// The largest piece of a log.
@@ -41,10 +39,9 @@ pub async fn handler(
     State(core): State<Arc<Core>>,
     Id(task): Id<TaskId>,
     Params(query): Params<AppendLogQuery>,
-    headers: HeaderMap,
+    Lease(lease): Lease,
     body: Body,
 ) -> Result<Json<AppendLogResponse>, ApiError> {
-    let lease = lease(&headers)?;
     let pieces = pieces(body).await?;
     match core.append_log(task, lease, query.offset, pieces).await? {
         ReportAnswer::Accepted { log_length, stop } => {
@@ -80,16 +77,4 @@ async fn pieces(body: Body) -> Result<Vec<Bytes>, ApiError> {
         pieces.push(buffer.copy_to_bytes(length));
     }
     Ok(pieces)
-}
-
-fn lease(headers: &HeaderMap) -> Result<LeaseToken, ApiError> {
-    let value = headers
-        .get(LEASE_HEADER)
-        .and_then(|value| value.to_str().ok());
-    value.and_then(|text| text.parse().ok()).ok_or_else(|| {
-        ApiError::new(
-            ErrorCode::BadRequest,
-            format!("the header {LEASE_HEADER} carries no lease"),
-        )
-    })
 }

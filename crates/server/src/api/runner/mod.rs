@@ -2,6 +2,7 @@
 
 pub mod append_log;
 pub mod claim;
+pub mod data;
 pub mod goodbye;
 pub mod heartbeat;
 pub mod release;

@@ -11,7 +11,7 @@ CREATE TABLE blob (
     hash       BLOB NOT NULL,              -- BLAKE3
     size       INTEGER NOT NULL,
     stored_at  INTEGER,                    -- none: announced, and perhaps on its way
-    uses       INTEGER NOT NULL DEFAULT 0, -- how many rows of blob_use there are
+    uses       INTEGER NOT NULL DEFAULT 0, -- how many rows of blob_use there are; triggers count
     created_at INTEGER NOT NULL,
     UNIQUE (project, untrusted, hash)
 );
@@ -25,6 +25,16 @@ CREATE TABLE blob_use (
     blob  INTEGER NOT NULL REFERENCES blob,
     PRIMARY KEY (kind, owner, blob)
 ) WITHOUT ROWID;
+
+CREATE INDEX use_of_blob ON blob_use (blob, kind);
+
+CREATE TRIGGER blob_used AFTER INSERT ON blob_use BEGIN
+    UPDATE blob SET uses = uses + 1 WHERE id = new.blob;
+END;
+
+CREATE TRIGGER blob_let_go AFTER DELETE ON blob_use BEGIN
+    UPDATE blob SET uses = uses - 1 WHERE id = old.blob;
+END;
 
 -- Objects whose rows are gone, until they are gone too.
 CREATE TABLE blob_garbage (
@@ -64,6 +74,7 @@ CREATE TABLE cache (
 );
 
 CREATE INDEX cache_expiry ON cache (expires_at);
+CREATE INDEX cache_age ON cache (last_used_at);
 
 -- What one persist_to_workspace step of one task adds to a workspace.
 CREATE TABLE layer (
@@ -95,8 +106,12 @@ CREATE TABLE artifact (
 
 CREATE INDEX artifact_expiry ON artifact (expires_at);
 
+-- Whose results they are stands here once more, so that the newest of a name are found.
 CREATE TABLE test_results (
     id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    project    INTEGER NOT NULL REFERENCES project,
+    untrusted  INTEGER NOT NULL,
+    job_name   TEXT NOT NULL,
     attempt    BLOB NOT NULL REFERENCES attempt,
     step       INTEGER NOT NULL,
     job        BLOB NOT NULL REFERENCES job,
@@ -111,6 +126,7 @@ CREATE TABLE test_results (
 );
 
 CREATE INDEX test_results_of_job ON test_results (job);
+CREATE INDEX test_results_by_name ON test_results (project, untrusted, job_name, job);
 CREATE INDEX test_results_expiry ON test_results (expires_at);
 
 -- From which earlier job all tasks of a job take their timings: the first that asks decides, so
@@ -119,6 +135,9 @@ CREATE TABLE timing_basis (
     job   BLOB PRIMARY KEY REFERENCES job,
     basis BLOB REFERENCES job -- none: no earlier job of the name has test results
 ) WITHOUT ROWID;
+
+-- To find what a job came after.
+CREATE INDEX requirement_of_job ON requirement (dependent);
 
 -- Secrets of projects and contexts. The key that sealed them is outside of the database.
 CREATE TABLE context (

@@ -78,7 +78,7 @@ async fn a_full_disk_is_said_so_and_got_over() {
         };
         store.writer.write("limit", NOW, set).await.unwrap();
     };
-    limit(60).await;
+    limit(80).await;
     let contact = |number: u8| RunnerContact {
         id: outrider_model::RunnerId::from_bytes([number; 16]),
         class: "acme/linux".parse().unwrap(),
