@@ -1,5 +1,6 @@
 //! The typed HTTP client: what the runner and the command line use.
 
+mod secrets;
 mod sse;
 
 use std::time::Duration;

@@ -29,6 +29,7 @@ mod settings;
 mod shell;
 mod slots;
 mod spool;
+mod ssh_keys;
 
 pub use error::RunnerError;
 pub use redact::{Redactor, Secret};

@@ -14,6 +14,7 @@ mod random;
 mod reporting;
 mod requirements;
 mod reruns;
+mod secrets;
 mod turns;
 mod waiting;
 mod world;
@@ -172,6 +173,16 @@ cases! { $
         every_wait_has_a_reason,
         every_end_has_a_reason,
         a_queued_task_knows_its_place,
+    }
+    secrets {
+        a_secret_is_kept_until_it_is_replaced_or_deleted,
+        a_context_goes_with_its_variables,
+        there_are_bounds_on_secrets,
+        a_task_sees_its_project_then_its_contexts,
+        a_task_knows_whether_it_has_secrets,
+        what_is_not_trusted_sees_no_secret,
+        only_the_holder_of_a_lease_sees_secrets,
+        secrets_are_sealed_anew_in_pages,
     }
     random {
         random_lives_add_up,

@@ -3,6 +3,7 @@
 mod not_yet;
 mod output;
 mod perform;
+mod secrets;
 mod step;
 
 use std::collections::BTreeMap;
@@ -14,34 +15,39 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use outrider_api::data::TaskSecrets;
 use outrider_executor::{Environment, Executor, ExecutorError, Fault, PrepareRequest};
-use outrider_model::Outcome;
 use outrider_model::claim::ClaimedTask;
 use outrider_model::reason::EndReason;
 use outrider_model::report::Usage;
+use outrider_model::{Outcome, Random};
 use outrider_service::Clock;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::RunnerSettings;
 use crate::backoff::chain;
 use crate::deliver::{Control, Delivery};
 use crate::driver::{Event, Failure, Limits, Rule, State, Verdict};
 use crate::redact::{Redacted, Redactor, Secret};
 use crate::slots::Slot;
 use crate::spool::Entry;
-use step::RunningStep;
+use crate::{RunnerSettings, ServerApi};
 pub use step::StepContext;
+use step::{Exports, RunningStep};
 
 /// What all tasks of a runner share.
 pub struct Workshop {
     /// What the owner decided.
     pub settings: RunnerSettings,
+    /// The server.
+    pub api: Arc<dyn ServerApi>,
     /// Runs steps.
     pub executor: Arc<dyn Executor>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
+    /// For pauses between tries.
+    pub random: Arc<dyn Random>,
     /// The shell of steps that name none.
     pub shell: Vec<String>,
     /// The folder with the helper, which comes first on the `PATH` of steps.
@@ -60,7 +66,10 @@ pub struct Attempt {
     /// What is going on now.
     work: FuturesUnordered<BoxFuture<'static, Happened>>,
     environment: Option<Arc<dyn Environment>>,
+    secrets: Arc<TaskSecrets>,
     variables: Arc<BTreeMap<String, String>>,
+    /// What steps that are no scripts add to the variables of later ones.
+    exports: Exports,
     /// Ends what the runner itself does in a step's place.
     stop: CancellationToken,
     steps: BTreeMap<u32, RunningStep>,
@@ -71,9 +80,15 @@ pub struct Attempt {
     deadline: Option<Instant>,
 }
 
+/// All that a task needs before its first step.
+struct Prepared {
+    environment: Arc<dyn Environment>,
+    secrets: TaskSecrets,
+}
+
 /// Something that was going on has come to its end.
 enum Happened {
-    Prepared(Result<Arc<dyn Environment>, ExecutorError>),
+    Prepared(Result<Prepared, Event>),
     StepEnded {
         step: u32,
         event: Event,
@@ -104,7 +119,9 @@ impl Attempt {
             _slot: slot,
             work: FuturesUnordered::new(),
             environment: None,
+            secrets: Arc::default(),
             variables: Arc::default(),
+            exports: Exports::default(),
             stop: CancellationToken::new(),
             steps: BTreeMap::new(),
             redactor,
@@ -163,14 +180,16 @@ impl Attempt {
     }
 
     fn prepare(&self) {
-        let executor = Arc::clone(&self.workshop.executor);
         let request = PrepareRequest {
             attempt: self.task.attempt,
             slot: self.slot,
             kind: self.task.payload.spec.environment_kind.clone(),
             working_directory: self.task.payload.spec.working_directory.clone(),
         };
-        let preparing = async move { Happened::Prepared(executor.prepare(request).await) };
+        let (workshop, task) = (Arc::clone(&self.workshop), Arc::clone(&self.task));
+        let stop = self.stop.clone();
+        let preparing =
+            async move { Happened::Prepared(prepare(&workshop, &task, request, &stop).await) };
         self.work.push(preparing.boxed());
     }
 
@@ -185,11 +204,7 @@ impl Attempt {
             };
             tokio::select! {
                 biased;
-                Some(control) = self.control.recv() => return match control {
-                    Control::Cancel => Event::Cancel,
-                    Control::LeaseLost => Event::LeaseLost,
-                    Control::StopRunner => Event::StopRunner,
-                },
+                Some(control) = self.control.recv() => return self.obey(control),
                 Some(happened) = self.work.next() => return self.note(happened),
                 () = asleep => {
                     if let Some(event) = self.overdue(state) {
@@ -197,6 +212,16 @@ impl Attempt {
                     }
                 }
             }
+        }
+    }
+
+    /// Whatever the order is, nothing begins any more.
+    fn obey(&self, control: Control) -> Event {
+        self.stop.cancel();
+        match control {
+            Control::Cancel => Event::Cancel,
+            Control::LeaseLost => Event::LeaseLost,
+            Control::StopRunner => Event::StopRunner,
         }
     }
 
@@ -233,11 +258,18 @@ impl Attempt {
                 }
                 event
             }
-            Happened::Prepared(Ok(environment)) => {
+            Happened::Prepared(Ok(prepared)) => {
+                let Prepared {
+                    environment,
+                    secrets,
+                } = prepared;
                 self.delivery.keep(&Entry::Prepared(environment.handle()));
                 let settings = &self.workshop.settings;
                 let helper = self.workshop.helper.as_deref();
-                let variables = crate::env::of_task(settings, &self.task, &*environment, helper);
+                let variables =
+                    crate::env::of_task(settings, &self.task, &secrets, &*environment, helper);
+                self.redactor.add(&secrets::values(&secrets));
+                self.secrets = Arc::new(secrets);
                 self.variables = Arc::new(variables);
                 let made = make_shell_env(&*environment);
                 self.environment = Some(environment);
@@ -247,7 +279,7 @@ impl Attempt {
                 }
                 Event::Prepared
             }
-            Happened::Prepared(Err(error)) => Event::NotPrepared(failure(&error)),
+            Happened::Prepared(Err(event)) => event,
         }
     }
 
@@ -267,6 +299,22 @@ impl Attempt {
             reason,
         }
     }
+}
+
+/// The secrets come first: what has no environment needs no cleaning up.
+async fn prepare(
+    workshop: &Workshop,
+    task: &ClaimedTask,
+    request: PrepareRequest,
+    stop: &CancellationToken,
+) -> Result<Prepared, Event> {
+    let secrets = secrets::fetch(workshop, task, stop).await?;
+    let environment = workshop.executor.prepare(request).await;
+    let environment = environment.map_err(|error| Event::NotPrepared(failure(&error)))?;
+    Ok(Prepared {
+        environment,
+        secrets,
+    })
 }
 
 /// The file that carries exports from step to step: there, and empty.

@@ -25,9 +25,6 @@ pub(super) async fn run(
         Step::PersistToWorkspace(_) => {
             "Workspaces are not kept yet: nothing is handed on, and jobs that attach it will fail."
         }
-        Step::AddSshKeys(_) => {
-            "No SSH keys are kept here: the runner's own user's keys are used, if it has some."
-        }
         _ => {
             return Err(Failure::User(
                 "workspaces are not kept yet, so the files of earlier jobs are not here. Build \

@@ -1,8 +1,9 @@
 //! One step.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use outrider_api::data::TaskSecrets;
 use outrider_executor::{Environment, ExecRequest, ExecutorError, Output};
 use outrider_model::Timestamp;
 use outrider_model::claim::ClaimedTask;
@@ -16,7 +17,7 @@ use super::{Happened, Workshop, failure};
 use crate::deliver::Delivery;
 use crate::driver::{Event, Failure};
 use crate::redact::Redacted;
-use crate::{checkout, helper, shell};
+use crate::{checkout, helper, shell, ssh_keys};
 
 /// A step that has started and not ended.
 pub struct RunningStep {
@@ -63,13 +64,36 @@ impl RunningStep {
     }
 }
 
+/// Variables that steps which are no scripts have added.
+#[derive(Clone, Default)]
+pub struct Exports(Arc<Mutex<BTreeMap<String, String>>>);
+
+impl Exports {
+    /// These variables, with the added ones.
+    pub fn over(&self, variables: &Arc<BTreeMap<String, String>>) -> Arc<BTreeMap<String, String>> {
+        let exports = self.lock();
+        if exports.is_empty() {
+            return Arc::clone(variables);
+        }
+        let mut variables = BTreeMap::clone(variables);
+        variables.extend(exports.clone());
+        Arc::new(variables)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// All that one run of a step needs.
 pub struct StepContext {
     pub workshop: Arc<Workshop>,
     pub task: Arc<ClaimedTask>,
     pub step: u32,
     pub environment: Arc<dyn Environment>,
+    pub secrets: Arc<TaskSecrets>,
     pub variables: Arc<BTreeMap<String, String>>,
+    pub exports: Exports,
     pub output: Arc<Redacted>,
     pub stop: CancellationToken,
 }
@@ -88,6 +112,7 @@ impl StepContext {
         let result = match self.task.payload.spec.steps.get(step as usize) {
             Some(Step::Run(run)) => self.run_script(run).await,
             Some(Step::Checkout(spec)) => checkout::run(&self, spec).await,
+            Some(Step::AddSshKeys(spec)) => ssh_keys::run(&self, spec).await,
             Some(data) => super::not_yet::run(&self, data).await,
             None => Err(Failure::Infrastructure("there is no such step".to_owned())),
         };
@@ -140,6 +165,12 @@ impl StepContext {
         ended
             .map(|result| (result.exit, result.usage))
             .map_err(|error: ExecutorError| failure(&error))
+    }
+
+    /// A variable for the steps that start after this one.
+    pub fn export(&self, name: &str, value: String) {
+        let mut exports = self.exports.lock();
+        exports.insert(name.to_owned(), value);
     }
 
     /// Writes a line of the runner's own into the step's output.

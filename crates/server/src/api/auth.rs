@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
+use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use outrider_api::ErrorCode;
+use outrider_api::paths::LEASE_HEADER;
 use outrider_model::ClassName;
-use outrider_model::secret::Token;
+use outrider_model::secret::{LeaseToken, Token};
 
 use crate::{ApiError, Core, Identity};
 
@@ -90,4 +92,17 @@ fn user(credentials: &str) -> Option<String> {
     let decoded = STANDARD.decode(credentials.trim()).ok()?;
     let text = String::from_utf8(decoded).ok()?;
     Some(text.split(':').next()?.to_owned())
+}
+
+/// The lease of a request about a task.
+pub fn lease(headers: &HeaderMap) -> Result<LeaseToken, ApiError> {
+    let value = headers
+        .get(LEASE_HEADER)
+        .and_then(|value| value.to_str().ok());
+    value.and_then(|text| text.parse().ok()).ok_or_else(|| {
+        ApiError::new(
+            ErrorCode::BadRequest,
+            format!("the header {LEASE_HEADER} carries no lease"),
+        )
+    })
 }

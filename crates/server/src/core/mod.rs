@@ -7,6 +7,7 @@ mod orbs;
 mod people;
 mod pipelines;
 mod runners;
+mod secrets;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,6 +22,7 @@ use crate::ApiError;
 use crate::hub::Hub;
 use crate::logs::LogFiles;
 use crate::metrics::Metrics;
+use crate::secrets::Keyring;
 use crate::settings::ServerSettings;
 use crate::watch::{Topic, Watchers};
 use outrider_api::ErrorCode;
@@ -38,6 +40,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Where tokens and ids come from.
     pub random: Arc<dyn Random>,
+    /// What seals secrets.
+    pub keyring: Keyring,
     /// Called at crash points, in tests.
     pub crash: Option<outrider_service::crash::CrashHook>,
 }
@@ -48,6 +52,7 @@ pub struct Core {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
+    keyring: Keyring,
     pub(crate) settings: ServerSettings,
     pub(crate) shutdown: Shutdown,
     pub(crate) hub: Arc<Hub>,
@@ -85,6 +90,7 @@ impl Core {
             store: parts.store,
             clock: parts.clock,
             random: parts.random,
+            keyring: parts.keyring,
             crash: parts.crash,
             logs: LogFiles::new(settings.log_directory.clone()),
             settings,

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// For operations that need no time.
-const NO_TIME: Timestamp = Timestamp::from_millis(0);
+pub const NO_TIME: Timestamp = Timestamp::from_millis(0);
 
 #[async_trait]
 impl Store for SqliteStore {

@@ -8,14 +8,13 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use bytes::{Buf, Bytes};
 use http_body_util::{BodyExt, Limited};
-use outrider_api::paths::LEASE_HEADER;
 use outrider_api::runner::{AppendLogQuery, AppendLogResponse};
 use outrider_api::{ErrorBody, ErrorCode};
 use outrider_model::TaskId;
 use outrider_model::report::ReportAnswer;
 use outrider_model::secret::LeaseToken;
 
-use crate::api::auth::Runner;
+use crate::api::auth::{Runner, lease};
 use crate::api::extract::{Id, Params};
 use crate::{ApiError, Core};
 
@@ -80,16 +79,4 @@ async fn pieces(body: Body) -> Result<Vec<Bytes>, ApiError> {
         pieces.push(buffer.copy_to_bytes(length));
     }
     Ok(pieces)
-}
-
-fn lease(headers: &HeaderMap) -> Result<LeaseToken, ApiError> {
-    let value = headers
-        .get(LEASE_HEADER)
-        .and_then(|value| value.to_str().ok());
-    value.and_then(|text| text.parse().ok()).ok_or_else(|| {
-        ApiError::new(
-            ErrorCode::BadRequest,
-            format!("the header {LEASE_HEADER} carries no lease"),
-        )
-    })
 }
