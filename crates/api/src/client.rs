@@ -1,6 +1,7 @@
 //! The typed HTTP client: what the runner and the command line use.
 
 mod data;
+mod secrets;
 mod sse;
 
 use std::time::Duration;

@@ -217,7 +217,8 @@ pub struct TaskSecrets {
     pub variables: Vec<SecretVariable>,
     /// SSH keys of the project.
     pub ssh_keys: Vec<SshKey>,
-    /// Contexts that the config names and that are not there.
+    /// Contexts that the config names and that are not there, on a server that lets jobs run
+    /// without them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing_contexts: Vec<String>,
 }
@@ -241,10 +242,12 @@ pub struct SshKey {
     pub fingerprint: String,
     /// MD5 of the public key, in hexadecimal with colons.
     pub fingerprint_md5: String,
+    /// The public key, in one line.
+    pub public_key: String,
     /// The host that it is for; none: any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
-    /// The private key, in OpenSSH's format.
+    /// The private key, as `ssh-keygen` writes it.
     pub private_key: String,
 }
 

@@ -50,6 +50,8 @@ pub enum ErrorCode {
     StaleLease,
     /// 409: it contradicts what is there.
     Conflict,
+    /// 409: a task cannot have its secrets; trying again does not help before somebody acts.
+    SecretsUnusable,
     /// 413: the request is larger than allowed.
     TooLarge,
     /// 416: the piece of a log does not start where the log ends.

@@ -15,6 +15,7 @@ pub mod paths;
 pub mod pipelines;
 pub mod runner;
 pub mod runners;
+pub mod secrets;
 pub mod tokens;
 
 pub use error::{ErrorBody, ErrorCode, ErrorDetail};

@@ -10,7 +10,8 @@ use tokio::runtime::Runtime;
 
 use crate::failure::Failure;
 use crate::{
-    bench, completions, config, doctor, explain, job, pipeline, queue, run, runner, server, token,
+    bench, completions, config, context, doctor, explain, job, pipeline, project, queue, run,
+    runner, secrets, server, token,
 };
 
 /// Runs pipelines written in CircleCI's config language, on machines of your own.
@@ -68,6 +69,15 @@ pub enum Verb {
     /// Show a job, read its log, approve it, cancel it.
     #[command(subcommand)]
     Job(job::JobVerb),
+    /// Set the secrets of a project: variables and SSH keys.
+    #[command(subcommand)]
+    Project(project::ProjectVerb),
+    /// Make contexts, and set their variables.
+    #[command(subcommand)]
+    Context(context::ContextVerb),
+    /// Show the keys that seal secrets, and change to a new one.
+    #[command(subcommand)]
+    Secrets(secrets::SecretsVerb),
     /// Say why a task waits, or why it ended as it did, and what to do.
     Explain(explain::ExplainArgs),
     /// Show how much is queued and running, by resource class.
@@ -109,6 +119,9 @@ impl Verb {
             Self::Runner(verb) => runner::run(verb).await,
             Self::Pipeline(verb) => pipeline::run(verb).await,
             Self::Job(verb) => job::run(verb).await,
+            Self::Project(verb) => project::run(verb).await,
+            Self::Context(verb) => context::run(verb).await,
+            Self::Secrets(verb) => secrets::run(verb).await,
             Self::Explain(args) => explain::run(args).await,
             Self::Queue(args) => queue::run(args).await,
             Self::Token(verb) => token::run(verb).await,

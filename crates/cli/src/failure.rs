@@ -149,6 +149,7 @@ const fn exit_code(error: ErrorCode) -> u8 {
         ErrorCode::BadRequest
         | ErrorCode::StaleLease
         | ErrorCode::Conflict
+        | ErrorCode::SecretsUnusable
         | ErrorCode::TooLarge
         | ErrorCode::BadRange
         | ErrorCode::WrongBytes

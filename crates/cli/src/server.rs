@@ -9,7 +9,9 @@ use std::time::Duration;
 use clap::Args;
 use outrider_model::secret::Token;
 use outrider_model::{ClassName, Random};
-use outrider_server::{OrbSource, Parts, Server, ServerSettings, Timings, TlsFiles, Webhook};
+use outrider_server::{
+    Keyring, OrbSource, Parts, Server, ServerSettings, Timings, TlsFiles, Webhook,
+};
 use outrider_service::{OsRandom, Shutdown, SystemClock, Tasks, crash};
 use outrider_store::Store;
 use outrider_store::sqlite::{SqliteOptions, SqliteStore};
@@ -19,6 +21,7 @@ use crate::failure::{Failure, code};
 use crate::local_runner::{self, LocalRunner};
 use crate::orbs::ServerOrbs;
 use crate::paths;
+use crate::secret_key::SecretKeyArgs;
 use crate::show::{self, say};
 
 /// How to serve.
@@ -73,6 +76,8 @@ pub struct ServerArgs {
     /// NAMESPACE/ORB/1.2.3.yml, or NAMESPACE/ORB.yml for every version.
     #[arg(long, env = "OUTRIDER_ORBS", value_delimiter = ',', value_name = "DIR")]
     orbs: Vec<PathBuf>,
+    #[command(flatten)]
+    secret_key: SecretKeyArgs,
     /// Gets a POST when a job or a pipeline ends.
     #[arg(long, env = "OUTRIDER_WEBHOOK_URL", value_name = "URL")]
     webhook_url: Option<String>,
@@ -107,10 +112,12 @@ pub async fn run(args: ServerArgs) -> Result<ExitCode, Failure> {
     let random: Arc<dyn Random> = Arc::new(OsRandom::new());
     let crash = args.crash_at.as_deref().map(crash::hook);
     let store = open_store(&data, &random, crash.clone())?;
-    let parts = parts(store, &random, orbs, crash);
+    let keyring = args.secret_key.keyring(&data, random.as_ref())?;
+    let parts = parts(store, &random, orbs, keyring, crash);
     let mut server = Server::bind(parts, args.settings(&data)?, shutdown.clone()).await?;
     let (admin, is_new) = admin_token(&data, random.as_ref())?;
     server.core().adopt_admin_token(&admin).await?;
+    server.core().log_sealing_keys().await?;
     announce(&server, &data, is_new.then_some(&admin));
 
     let tasks = Tasks::new();
@@ -151,6 +158,7 @@ impl ServerArgs {
             },
             default_class: self.default_class.clone(),
             every_job_in: None,
+            contexts_must_exist: true,
             webhook: self.webhook_url.clone().map(|url| Webhook { url, secret }),
         })
     }
@@ -202,6 +210,7 @@ pub fn parts(
     store: Arc<dyn Store>,
     random: &Arc<dyn Random>,
     orbs: Arc<dyn OrbSource>,
+    keyring: Keyring,
     crash: Option<crash::CrashHook>,
 ) -> Parts {
     Parts {
@@ -209,6 +218,7 @@ pub fn parts(
         store,
         clock: Arc::new(SystemClock),
         random: Arc::clone(random),
+        keyring,
         crash,
     }
 }
@@ -230,7 +240,7 @@ fn admin_token(data: &Path, random: &dyn Random) -> Result<(Token, bool), Failur
 }
 
 /// Writes a file that only its owner can read, whole or not at all.
-fn write_secret(path: &Path, text: &str) -> Result<(), Failure> {
+pub fn write_secret(path: &Path, text: &str) -> Result<(), Failure> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
     let temporary = path.with_extension("new");

@@ -104,6 +104,11 @@ pub enum EndReason {
     },
     /// It is a release job: what it would follow is in CircleCI's service.
     ReleaseElsewhere,
+    /// It could not have its secrets.
+    NoSecrets {
+        /// What is missing.
+        message: String,
+    },
     /// The runner could not do its part.
     Infrastructure {
         /// What went wrong.
@@ -183,6 +188,7 @@ impl fmt::Display for EndReason {
             Self::ReleaseElsewhere => {
                 f.write_str("a release job follows a release in CircleCI's service, and only there")
             }
+            Self::NoSecrets { message } => write!(f, "it could not have its secrets: {message}"),
             Self::Infrastructure { message } => write!(f, "the runner could not go on: {message}"),
         }
     }
@@ -226,6 +232,9 @@ impl EndReason {
             }
             Self::ReleaseElsewhere => {
                 "Replace it by a job that makes or checks the release, or leave it out."
+            }
+            Self::NoSecrets { .. } => {
+                "Make a missing context with `outrider context create NAME`; `outrider secrets status` shows whether the server lacks a key that sealed secrets."
             }
             Self::Infrastructure { .. } => {
                 "See the runner's log, and run `outrider doctor` on its host."

@@ -1,12 +1,14 @@
 //! The environment of steps.
 //!
 //! From the strongest to the weakest: the step's own `environment`, the job's, what the runner's
-//! owner added (`-e`), the built-in variables, and a few that the runner itself has. See
+//! owner added (`-e`), the built-in variables, those of the contexts, those of the project, and a few
+//! that the runner itself has. See
 //! <https://circleci.com/docs/variables/> for the built-in ones.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use outrider_api::data::TaskSecrets;
 use outrider_executor::{Environment, SHELL_ENV};
 use outrider_model::claim::ClaimedTask;
 use outrider_model::plan::{Source, Trigger};
@@ -36,6 +38,7 @@ pub const INHERITED: [&str; 14] = [
 pub fn of_task(
     settings: &RunnerSettings,
     task: &ClaimedTask,
+    secrets: &TaskSecrets,
     environment: &dyn Environment,
     helper: Option<&Path>,
 ) -> BTreeMap<String, String> {
@@ -44,6 +47,8 @@ pub fn of_task(
         .filter_map(|name| settings.inherited_environment.get_key_value(name))
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
+    let given = secrets.variables.iter();
+    variables.extend(given.map(|it| (it.name.clone(), it.value.clone())));
     variables.extend(
         built_in(task)
             .into_iter()

@@ -31,6 +31,7 @@ mod settings;
 mod shell;
 mod slots;
 mod spool;
+mod ssh_keys;
 
 pub use data_api::DataApi;
 pub use error::RunnerError;

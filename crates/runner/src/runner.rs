@@ -119,10 +119,12 @@ impl House {
         let id = RunnerId::new(runner.clock.now(), &*runner.random);
         let workshop = Arc::new(Workshop {
             settings: runner.settings.clone(),
+            api: Arc::clone(&runner.api),
             executor: Arc::clone(&runner.executor),
             data: Arc::clone(&runner.data),
             random: Arc::clone(&runner.random),
             clock: Arc::clone(&runner.clock),
+            random: Arc::clone(&runner.random),
             shell: shell::default_shell(),
             helper: runner.install_helper(),
         });

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use outrider_api::client::{Client, ClientError};
+use outrider_api::data::TaskSecrets;
 use outrider_api::runner::{
     AppendLogResponse, ClaimRequest, ClaimResponse, GoodbyeRequest, HeartbeatRequest,
     HeartbeatResponse, ReleaseRequest, ReportRequest, ReportResponse,
@@ -26,6 +27,8 @@ pub trait ServerApi: Send + Sync {
         offset: u64,
         bytes: Bytes,
     ) -> Result<AppendLogResponse, ClientError>;
+    /// The secrets of a task.
+    async fn secrets(&self, task: TaskId, lease: LeaseToken) -> Result<TaskSecrets, ClientError>;
     /// Renews leases and learns of cancellations.
     async fn heartbeat(&self, request: &HeartbeatRequest)
     -> Result<HeartbeatResponse, ClientError>;
@@ -53,6 +56,10 @@ impl ServerApi for Client {
         bytes: Bytes,
     ) -> Result<AppendLogResponse, ClientError> {
         Self::append_log(self, task, lease, offset, bytes).await
+    }
+
+    async fn secrets(&self, task: TaskId, lease: LeaseToken) -> Result<TaskSecrets, ClientError> {
+        self.task_secrets(task, lease).await
     }
 
     async fn heartbeat(

@@ -68,7 +68,9 @@ impl ApiError {
             ErrorCode::Unauthorized => StatusCode::UNAUTHORIZED,
             ErrorCode::Forbidden => StatusCode::FORBIDDEN,
             ErrorCode::NotFound => StatusCode::NOT_FOUND,
-            ErrorCode::StaleLease | ErrorCode::Conflict => StatusCode::CONFLICT,
+            ErrorCode::StaleLease | ErrorCode::Conflict | ErrorCode::SecretsUnusable => {
+                StatusCode::CONFLICT
+            }
             ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             ErrorCode::LogGap | ErrorCode::BadRange => StatusCode::RANGE_NOT_SATISFIABLE,
             ErrorCode::InvalidConfig | ErrorCode::WrongBytes => StatusCode::UNPROCESSABLE_ENTITY,
@@ -122,6 +124,16 @@ impl From<StoreError> for ApiError {
                 Self::new(ErrorCode::NotFound, error.to_string())
                     .advise("Check the id; `outrider token list` shows what there is.")
             }
+            StoreError::NotFound {
+                kind: "context", ..
+            } => Self::new(ErrorCode::NotFound, error.to_string()).advise(
+                "Make it with `outrider context create`; `outrider context list` shows what there is.",
+            ),
+            StoreError::NotFound {
+                kind: "variable" | "SSH key",
+                ..
+            } => Self::new(ErrorCode::NotFound, error.to_string())
+                .advise("Check the name; the `list` beside this command shows what there is."),
             StoreError::NotFound { .. } => Self::new(ErrorCode::NotFound, error.to_string())
                 .advise("Check the id; `outrider pipeline list` shows what there is."),
             StoreError::Illegal(

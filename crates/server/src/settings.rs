@@ -24,6 +24,8 @@ pub struct ServerSettings {
     pub default_class: ClassName,
     /// Queues every job here, whatever class it names: for a server whose only runner takes all.
     pub every_job_in: Option<ClassName>,
+    /// Whether a job fails that names a context that is not there. Without it runs without.
+    pub contexts_must_exist: bool,
     /// Whom to tell when jobs and pipelines end.
     pub webhook: Option<Webhook>,
     /// How long data of jobs is kept, and how much of it.

@@ -19,6 +19,7 @@ mod reporting;
 mod requirements;
 mod reruns;
 mod retention;
+mod secrets;
 mod turns;
 mod waiting;
 mod workspaces;
@@ -220,6 +221,15 @@ cases! { $
         a_look_is_bounded,
         a_stale_lease_may_touch_no_data,
         usage_is_what_is_there,
+    secrets {
+        a_secret_is_kept_until_it_is_replaced_or_deleted,
+        a_context_goes_with_its_variables,
+        there_are_bounds_on_secrets,
+        a_task_sees_its_project_then_its_contexts,
+        a_task_knows_whether_it_has_secrets,
+        what_is_not_trusted_sees_no_secret,
+        only_the_holder_of_a_lease_sees_secrets,
+        secrets_are_sealed_anew_in_pages,
     }
     random {
         random_lives_add_up,

@@ -7,6 +7,7 @@
 #[macro_use]
 pub mod contract;
 mod data;
+mod secrets;
 pub mod sqlite;
 mod types;
 
@@ -21,6 +22,7 @@ use outrider_model::{
 };
 
 pub use data::*;
+pub use secrets::*;
 pub use types::*;
 
 /// The longest log that the store keeps itself, in bytes. A longer one lies in a file of the
@@ -46,7 +48,7 @@ pub const LONGEST_SETUP: Duration = Duration::from_secs(6 * 3_600);
 /// - Methods may be called at the same time; they take effect in some order.
 /// - The cost of `claim`, `report` and `renew_leases` does not grow with the number of queued tasks.
 #[async_trait]
-pub trait Store: DataStore {
+pub trait Store: DataStore + SecretStore {
     // ---- pipelines ----
 
     /// Takes an id and a number for a pipeline of a project, so that its config can name them

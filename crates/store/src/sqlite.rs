@@ -24,6 +24,7 @@ mod reports;
 mod rollup;
 mod rows;
 mod schema;
+mod secrets;
 mod store;
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use outrider_api::client::ClientError;
+use outrider_api::data::TaskSecrets;
 use outrider_api::error::{ErrorCode, ErrorDetail};
 use outrider_api::runner::{
     AppendLogResponse, ClaimRequest, ClaimResponse, GoodbyeRequest, HeartbeatRequest,
@@ -168,6 +169,10 @@ impl ServerApi for Link {
                 "the log has 0 bytes: send from there",
             ))),
         }
+    }
+
+    async fn secrets(&self, task: TaskId, lease: LeaseToken) -> Result<TaskSecrets, ClientError> {
+        over!(self, |core| core.task_secrets(task, lease))
     }
 
     async fn heartbeat(

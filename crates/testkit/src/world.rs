@@ -9,7 +9,8 @@ use outrider_executor::fake::FakeExecutor;
 use outrider_model::{ClassName, PipelineId};
 use outrider_runner::{Runner, RunnerSettings};
 use outrider_server::{
-    ApiError, Core, NoOrbs, Parts, ServerSettings, Timings, end_long_waits_once, expire_leases_once,
+    ApiError, Core, Keyring, NoOrbs, Parts, ServerSettings, Timings, end_long_waits_once,
+    expire_leases_once,
 };
 use outrider_service::{Shutdown, Tasks};
 use outrider_store::sqlite::{SqliteOptions, SqliteStore};
@@ -74,6 +75,7 @@ impl World {
             orbs: Arc::new(NoOrbs),
             store: Arc::clone(&store) as _,
             clock: Arc::clone(&self.clock) as _,
+            keyring: Keyring::generate(random.as_ref()),
             random,
             crash: None,
         };
@@ -260,6 +262,7 @@ fn settings(data: &Path) -> ServerSettings {
         timings: Timings::default(),
         default_class: class(),
         every_job_in: Some(class()),
+        contexts_must_exist: true,
         webhook: None,
     }
 }

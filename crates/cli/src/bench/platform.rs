@@ -11,7 +11,7 @@ use outrider_executor::Executor;
 use outrider_model::secret::Token;
 use outrider_model::{ClassName, Random};
 use outrider_runner::{Runner, RunnerSettings, Secret};
-use outrider_server::{Server, ServerSettings, Timings};
+use outrider_server::{Keyring, Server, ServerSettings, Timings};
 use outrider_service::{OsRandom, Shutdown, SystemClock, Tasks};
 
 use super::tap::{Seen, Tap};
@@ -47,7 +47,9 @@ impl Platform {
         let random: Arc<dyn Random> = Arc::new(OsRandom::new());
         let shutdown = Shutdown::new();
         let store = server::open_store(data.path(), &random, None)?;
-        let parts = server::parts(store, &random, Arc::new(ServerOrbs::default()), None);
+        let orbs = Arc::new(ServerOrbs::default());
+        let keyring = Keyring::generate(random.as_ref());
+        let parts = server::parts(store, &random, orbs, keyring, None);
         let settings = ServerSettings {
             listen: ([127, 0, 0, 1], 0).into(),
             log_directory: data.path().join("logs"),
@@ -56,6 +58,7 @@ impl Platform {
             timings: Timings::default(),
             default_class: class()?,
             every_job_in: None,
+            contexts_must_exist: true,
             webhook: None,
         };
         let server = Server::bind(parts, settings, shutdown.clone()).await?;

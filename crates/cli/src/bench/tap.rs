@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use outrider_api::client::{Client, ClientError};
+use outrider_api::data::TaskSecrets;
 use outrider_api::runner::{
     AppendLogResponse, ClaimRequest, ClaimResponse, GoodbyeRequest, HeartbeatRequest,
     HeartbeatResponse, ReleaseRequest, ReportRequest, ReportResponse,
@@ -107,6 +108,10 @@ impl ServerApi for Tap {
         let response = self.client.append_log(task, lease, offset, bytes).await?;
         self.seen.log_acknowledged();
         Ok(response)
+    }
+
+    async fn secrets(&self, task: TaskId, lease: LeaseToken) -> Result<TaskSecrets, ClientError> {
+        self.client.task_secrets(task, lease).await
     }
 
     async fn heartbeat(

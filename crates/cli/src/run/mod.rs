@@ -6,6 +6,7 @@ mod hurry;
 mod observe;
 mod project;
 mod screen;
+mod secrets;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -22,7 +23,7 @@ use outrider_config::{Options, Orbs, ParameterValue, PipelineValues, SourceFile}
 use outrider_model::plan::{EnvironmentKind, Plan, Source};
 use outrider_model::secret::Token;
 use outrider_model::{ClassName, PipelineId, Random};
-use outrider_server::{Core, Server, ServerSettings, Timings};
+use outrider_server::{Core, Keyring, Server, ServerSettings, Timings};
 use outrider_service::{OsRandom, Shutdown, Tasks};
 
 use approvals::Approvals;
@@ -30,6 +31,7 @@ use folders::RunFolders;
 pub use hurry::Hurried;
 pub use observe::{Observer, Verbosity};
 pub use project::{Facts, default_config, folder_name, read_config, text_of_config};
+use secrets::Secrets;
 
 use crate::args::key_value;
 use crate::config;
@@ -64,6 +66,13 @@ pub struct RunArgs {
     /// A file of KEY=VALUE lines for the environment of all steps.
     #[arg(long, value_name = "FILE")]
     env_file: Vec<PathBuf>,
+    /// A file of KEY=VALUE lines that are secret variables of the project: below the built-in
+    /// variables, and masked in logs. Repeat it for more.
+    #[arg(long, value_name = "FILE")]
+    secret_env_file: Vec<PathBuf>,
+    /// A context, with a file of KEY=VALUE lines that are its secret variables; repeat it for more.
+    #[arg(long = "context", value_parser = key_value, value_name = "NAME=FILE")]
+    contexts: Vec<(String, String)>,
     /// The branch that jobs see [default: the one that is checked out].
     #[arg(long, value_name = "NAME")]
     branch: Option<String>,
@@ -109,15 +118,18 @@ const END_TIMEOUT: Duration = Duration::from_secs(20);
 pub async fn run(args: RunArgs) -> Result<ExitCode, Failure> {
     let mut request = args.request()?;
     let environment = args.environment()?;
+    let secrets = Secrets::read(&args.secret_env_file, &args.contexts)?;
     let source = source(&request);
     let orbs = args
         .orbs
         .resolve(&source, Some(&args.config_path()))
         .await?;
     request.orbs = crate::orbs::on_the_wire(&orbs);
-    let images_on_host = args.check(&request, &source, orbs)?;
+    let plan = args.check(&request, &source, orbs)?;
+    secrets.note_missing(&plan);
     let mut folders = RunFolders::new(&project::folder(&args.path)?, args.keep, args.fresh)?;
-    let platform = Platform::start(&args, &mut folders, environment, images_on_host).await?;
+    let platform = Platform::start(&args, &mut folders, environment).await?;
+    secrets.give(&platform.client, &request.project).await?;
     let submitted = platform.client.submit_pipeline(&request, None).await?;
     let interrupts = platform.cancel_when_interrupted(submitted.id);
     let approvals = Approvals::new(args.approve.clone(), args.json);
@@ -168,13 +180,12 @@ impl RunArgs {
     }
 
     /// Compiles before anything is started, so that what is wrong shows at once and in colour.
-    /// Tells whether jobs that name images run on this host.
     fn check(
         &self,
         request: &SubmitPipeline,
         source: &SourceFile,
         orbs: Orbs,
-    ) -> Result<bool, Failure> {
+    ) -> Result<Plan, Failure> {
         let parameters: IndexMap<_, _> = request
             .parameters
             .iter()
@@ -197,8 +208,13 @@ impl RunArgs {
         let compiled = outrider_config::compile(source, &options)
             .map_err(|diagnostics| config::invalid(source, &diagnostics))?;
         config::warn(source, &compiled.warnings);
-        let on_host = self.executor == Some(ExecutorKind::Process);
-        check_images(&compiled.plan, on_host).map(|()| on_host)
+        check_images(&compiled.plan, self.images_on_host())?;
+        Ok(compiled.plan)
+    }
+
+    /// Whether jobs that name images run on this host.
+    fn images_on_host(&self) -> bool {
+        self.executor == Some(ExecutorKind::Process)
     }
 
     fn environment(&self) -> Result<BTreeMap<String, String>, Failure> {
@@ -268,14 +284,15 @@ impl Platform {
         args: &RunArgs,
         folders: &mut RunFolders,
         environment: BTreeMap<String, String>,
-        images_on_host: bool,
     ) -> Result<Self, Failure> {
         let shutdown = Shutdown::new();
         let runner_shutdown = Shutdown::new();
         let random: Arc<dyn Random> = Arc::new(OsRandom::new());
         let orbs = Arc::new(RunOrbs::new(&args.orbs, args.config_path()));
         let store = folders.open_store(&random).await?;
-        let parts = parts(store, &random, orbs, None);
+        // What stays in a folder after the run does not tell its secrets.
+        let keyring = Keyring::generate(random.as_ref());
+        let parts = parts(store, &random, orbs, keyring, None);
         let settings = settings(folders.work())?;
         let server = Server::bind(parts, settings, shutdown.clone()).await?;
         let client = admin_client(server.core(), server.url()).await?;
@@ -290,7 +307,7 @@ impl Platform {
         let settings = local_runner::Settings {
             slots: args.runners.unwrap_or_else(|| processors.max(2)),
             environment,
-            images_on_host,
+            images_on_host: args.images_on_host(),
             hurry: Some(runner_shutdown.clone()),
             ..local_runner::Settings::new("local", folders.work().join("runner"), url, token)
         };
@@ -372,6 +389,7 @@ fn settings(data: &Path) -> Result<ServerSettings, Failure> {
         },
         default_class: class()?,
         every_job_in: Some(class()?),
+        contexts_must_exist: false,
         webhook: None,
     })
 }

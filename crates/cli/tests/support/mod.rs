@@ -214,7 +214,7 @@ fn read_lines(from: impl Read + Send + 'static, to: mpsc::Sender<String>) {
 
 /// A server that runs, and its admin token.
 pub struct Served<'a> {
-    home: &'a Home,
+    pub home: &'a Home,
     pub running: Running,
     pub url: String,
     pub token: String,

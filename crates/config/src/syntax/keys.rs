@@ -174,7 +174,7 @@ place! {
     "store_test_results": Keys(&STORE_TEST_RESULTS), Differs("the files stay where they are: the step says so and passes"), "reads what tests reported";
     "persist_to_workspace": Keys(&PERSIST_TO_WORKSPACE), Differs("runners keep no workspaces yet: the step says so and passes"), "hands files to later jobs";
     "attach_workspace": Keys(&ATTACH_WORKSPACE), Differs("runners keep no workspaces yet: the step fails and says so"), "takes the files of earlier jobs";
-    "add_ssh_keys": OneOf(&[Scalar, Keys(&ADD_SSH_KEYS)]), Differs("the keys of the runner's own user are used"), "makes keys known to SSH";
+    "add_ssh_keys": OneOf(&[Scalar, Keys(&ADD_SSH_KEYS)]), Differs("an `ssh-agent` holds them; where the project has none, the keys of the runner's own user are used"), "makes keys known to SSH";
     "install_signing_bundle": Any, Refused("CircleCI keeps these certificates, and gives them to nobody else: install your own in a `run` step"), "installs certificates to sign with";
     "deploy": Any, Differs("it runs in every task of a job with `parallelism`"), "an old form of `run`";
 }

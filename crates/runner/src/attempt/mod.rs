@@ -1,8 +1,8 @@
 //! Runs one task: does what the [`driver`](crate::driver) wants done, and tells it what happened.
 
-mod not_yet;
 mod output;
 mod perform;
+mod secrets;
 mod step;
 
 use std::collections::BTreeMap;
@@ -14,6 +14,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use outrider_api::data::TaskSecrets;
 use outrider_executor::{Environment, Executor, ExecutorError, Fault, PrepareRequest};
 use outrider_model::claim::ClaimedTask;
 use outrider_model::reason::EndReason;
@@ -30,22 +31,24 @@ use crate::driver::{Event, Failure, Limits, Rule, State, Verdict};
 use crate::redact::{Redacted, Redactor, Secret};
 use crate::slots::Slot;
 use crate::spool::Entry;
-use crate::{DataApi, RunnerSettings};
-use step::RunningStep;
+use crate::{DataApi, RunnerSettings, ServerApi};
 pub use step::StepContext;
+use step::{Exports, RunningStep};
 
 /// What all tasks of a runner share.
 pub struct Workshop {
     /// What the owner decided.
     pub settings: RunnerSettings,
+    /// The server.
+    pub api: Arc<dyn ServerApi>,
     /// Runs steps.
     pub executor: Arc<dyn Executor>,
     /// Where the data of tasks goes.
     pub data: Arc<dyn DataApi>,
-    /// Where chance comes from.
-    pub random: Arc<dyn Random>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
+    /// For pauses between tries.
+    pub random: Arc<dyn Random>,
     /// The shell of steps that name none.
     pub shell: Vec<String>,
     /// The folder with the helper, which comes first on the `PATH` of steps.
@@ -64,7 +67,10 @@ pub struct Attempt {
     /// What is going on now.
     work: FuturesUnordered<BoxFuture<'static, Happened>>,
     environment: Option<Arc<dyn Environment>>,
+    secrets: Arc<TaskSecrets>,
     variables: Arc<BTreeMap<String, String>>,
+    /// What steps that are no scripts add to the variables of later ones.
+    exports: Exports,
     /// Ends what the runner itself does in a step's place.
     stop: CancellationToken,
     steps: BTreeMap<u32, RunningStep>,
@@ -75,9 +81,15 @@ pub struct Attempt {
     deadline: Option<Instant>,
 }
 
+/// All that a task needs before its first step.
+struct Prepared {
+    environment: Arc<dyn Environment>,
+    secrets: TaskSecrets,
+}
+
 /// Something that was going on has come to its end.
 enum Happened {
-    Prepared(Result<Arc<dyn Environment>, ExecutorError>),
+    Prepared(Result<Prepared, Event>),
     StepEnded {
         step: u32,
         event: Event,
@@ -108,7 +120,9 @@ impl Attempt {
             _slot: slot,
             work: FuturesUnordered::new(),
             environment: None,
+            secrets: Arc::default(),
             variables: Arc::default(),
+            exports: Exports::default(),
             stop: CancellationToken::new(),
             steps: BTreeMap::new(),
             redactor,
@@ -167,14 +181,16 @@ impl Attempt {
     }
 
     fn prepare(&self) {
-        let executor = Arc::clone(&self.workshop.executor);
         let request = PrepareRequest {
             attempt: self.task.attempt,
             slot: self.slot,
             kind: self.task.payload.spec.environment_kind.clone(),
             working_directory: self.task.payload.spec.working_directory.clone(),
         };
-        let preparing = async move { Happened::Prepared(executor.prepare(request).await) };
+        let (workshop, task) = (Arc::clone(&self.workshop), Arc::clone(&self.task));
+        let stop = self.stop.clone();
+        let preparing =
+            async move { Happened::Prepared(prepare(&workshop, &task, request, &stop).await) };
         self.work.push(preparing.boxed());
     }
 
@@ -189,11 +205,7 @@ impl Attempt {
             };
             tokio::select! {
                 biased;
-                Some(control) = self.control.recv() => return match control {
-                    Control::Cancel => Event::Cancel,
-                    Control::LeaseLost => Event::LeaseLost,
-                    Control::StopRunner => Event::StopRunner,
-                },
+                Some(control) = self.control.recv() => return self.obey(control),
                 Some(happened) = self.work.next() => return self.note(happened),
                 () = asleep => {
                     if let Some(event) = self.overdue(state) {
@@ -201,6 +213,16 @@ impl Attempt {
                     }
                 }
             }
+        }
+    }
+
+    /// Whatever the order is, nothing begins any more.
+    fn obey(&self, control: Control) -> Event {
+        self.stop.cancel();
+        match control {
+            Control::Cancel => Event::Cancel,
+            Control::LeaseLost => Event::LeaseLost,
+            Control::StopRunner => Event::StopRunner,
         }
     }
 
@@ -237,11 +259,18 @@ impl Attempt {
                 }
                 event
             }
-            Happened::Prepared(Ok(environment)) => {
+            Happened::Prepared(Ok(prepared)) => {
+                let Prepared {
+                    environment,
+                    secrets,
+                } = prepared;
                 self.delivery.keep(&Entry::Prepared(environment.handle()));
                 let settings = &self.workshop.settings;
                 let helper = self.workshop.helper.as_deref();
-                let variables = crate::env::of_task(settings, &self.task, &*environment, helper);
+                let variables =
+                    crate::env::of_task(settings, &self.task, &secrets, &*environment, helper);
+                self.redactor.add(&secrets::values(&secrets));
+                self.secrets = Arc::new(secrets);
                 self.variables = Arc::new(variables);
                 let made = make_shell_env(&*environment);
                 self.environment = Some(environment);
@@ -251,7 +280,7 @@ impl Attempt {
                 }
                 Event::Prepared
             }
-            Happened::Prepared(Err(error)) => Event::NotPrepared(failure(&error)),
+            Happened::Prepared(Err(event)) => event,
         }
     }
 
@@ -271,6 +300,22 @@ impl Attempt {
             reason,
         }
     }
+}
+
+/// The secrets come first: what has no environment needs no cleaning up.
+async fn prepare(
+    workshop: &Workshop,
+    task: &ClaimedTask,
+    request: PrepareRequest,
+    stop: &CancellationToken,
+) -> Result<Prepared, Event> {
+    let secrets = secrets::fetch(workshop, task, stop).await?;
+    let environment = workshop.executor.prepare(request).await;
+    let environment = environment.map_err(|error| Event::NotPrepared(failure(&error)))?;
+    Ok(Prepared {
+        environment,
+        secrets,
+    })
 }
 
 /// The file that carries exports from step to step: there, and empty.

@@ -16,7 +16,7 @@ impl Attempt {
     /// Does it, or starts to. A verdict ends the task.
     pub(super) async fn perform(&mut self, effect: Effect) -> Option<Verdict> {
         match effect {
-            Effect::Start { step } => self.start(step),
+            Effect::Start { step } => self.start(step).await,
             Effect::Restart { step } => self.run_step(step),
             Effect::Pause { step, delay } => self.work.push(
                 async move {
@@ -34,7 +34,7 @@ impl Attempt {
         None
     }
 
-    fn start(&mut self, step: u32) {
+    async fn start(&mut self, step: u32) {
         let Some(spec) = self.task.payload.spec.steps.get(step as usize) else {
             return;
         };
@@ -52,6 +52,9 @@ impl Attempt {
                 tokio::time::Instant::now().checked_add(self.workshop.settings.max_run_time);
         }
         self.delivery.step_started(report, first);
+        if first {
+            self.say_what_is_missing(step).await;
+        }
         self.run_step(step);
     }
 
@@ -68,11 +71,22 @@ impl Attempt {
             task: Arc::clone(&self.task),
             step,
             environment: Arc::clone(environment),
-            variables: Arc::clone(&self.variables),
+            secrets: Arc::clone(&self.secrets),
+            variables: self.exports.over(&self.variables),
+            exports: self.exports.clone(),
             output,
             stop: self.stop.clone(),
         };
         self.work.push(context.run().boxed());
+    }
+
+    async fn say_what_is_missing(&mut self, step: u32) {
+        let secrets = Arc::clone(&self.secrets);
+        for context in &secrets.missing_contexts {
+            let text =
+                format!("There is no context \"{context}\": the job runs without its variables.");
+            self.say(step, &text).await;
+        }
     }
 
     fn end(&mut self, step: u32, outcome: Outcome) {

@@ -1,8 +1,9 @@
 //! One step.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use outrider_api::data::TaskSecrets;
 use outrider_api::runner::HeldLease;
 use outrider_executor::{Environment, ExecRequest, ExecutorError, Output};
 use outrider_model::Timestamp;
@@ -18,7 +19,7 @@ use crate::data::blobs::TaskBlobs;
 use crate::deliver::Delivery;
 use crate::driver::{Event, Failure};
 use crate::redact::Redacted;
-use crate::{checkout, data, helper, shell};
+use crate::{checkout, data, helper, shell, ssh_keys};
 
 /// A step that has started and not ended.
 pub struct RunningStep {
@@ -65,13 +66,36 @@ impl RunningStep {
     }
 }
 
+/// Variables that steps which are no scripts have added.
+#[derive(Clone, Default)]
+pub struct Exports(Arc<Mutex<BTreeMap<String, String>>>);
+
+impl Exports {
+    /// These variables, with the added ones.
+    pub fn over(&self, variables: &Arc<BTreeMap<String, String>>) -> Arc<BTreeMap<String, String>> {
+        let exports = self.lock();
+        if exports.is_empty() {
+            return Arc::clone(variables);
+        }
+        let mut variables = BTreeMap::clone(variables);
+        variables.extend(exports.clone());
+        Arc::new(variables)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// All that one run of a step needs.
 pub struct StepContext {
     pub workshop: Arc<Workshop>,
     pub task: Arc<ClaimedTask>,
     pub step: u32,
     pub environment: Arc<dyn Environment>,
+    pub secrets: Arc<TaskSecrets>,
     pub variables: Arc<BTreeMap<String, String>>,
+    pub exports: Exports,
     pub output: Arc<Redacted>,
     pub stop: CancellationToken,
 }
@@ -90,9 +114,8 @@ impl StepContext {
         let result = match self.task.payload.spec.steps.get(step as usize) {
             Some(Step::Run(run)) => self.run_script(run).await,
             Some(Step::Checkout(spec)) => checkout::run(&self, spec).await,
-            Some(other @ (Step::SetupRemoteDocker(_) | Step::AddSshKeys(_))) => {
-                super::not_yet::run(&self, other).await
-            }
+            Some(Step::AddSshKeys(spec)) => ssh_keys::run(&self, spec).await,
+            Some(Step::SetupRemoteDocker(_)) => Ok(self.host_docker().await),
             Some(moving) => data::run(&self, moving).await,
             None => Err(Failure::Infrastructure("there is no such step".to_owned())),
         };
@@ -149,12 +172,20 @@ impl StepContext {
 
     /// The blob store, as the task sees it.
     pub fn blobs(&self) -> Arc<TaskBlobs> {
-        let (api, random) = (&self.workshop.data, &self.workshop.random);
-        let by = HeldLease {
-            task: self.task.task,
-            lease: self.task.lease,
-        };
-        Arc::new(TaskBlobs::new(Arc::clone(api), by, Arc::clone(random)))
+        self.workshop.blobs(&self.task)
+    }
+
+    /// A variable for the steps that start after this one.
+    pub fn export(&self, name: &str, value: String) {
+        let mut exports = self.exports.lock();
+        exports.insert(name.to_owned(), value);
+    }
+
+    /// Steps are processes of this host, and use what it has.
+    async fn host_docker(&self) -> (Exit, Option<Usage>) {
+        self.say("There is no remote Docker engine here: the one that this machine has is used.")
+            .await;
+        (Exit::Code(0), None)
     }
 
     /// Writes a line of the runner's own into the step's output.

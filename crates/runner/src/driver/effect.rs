@@ -13,6 +13,8 @@ pub enum Event {
     Prepared,
     /// It could not be made.
     NotPrepared(Failure),
+    /// It is not made: the task cannot have its secrets, for this reason.
+    NoSecrets(String),
     /// A step's process has ended.
     Exited {
         /// Which.

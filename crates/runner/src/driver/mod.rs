@@ -135,6 +135,7 @@ impl State {
         match event {
             Event::Prepared => self.prepared(&mut effects),
             Event::NotPrepared(failure) => self.not_prepared(failure, &mut effects),
+            Event::NoSecrets(message) => self.no_secrets(message, &mut effects),
             Event::Exited { step, exit, halt } => {
                 self.halt(step, halt, &mut effects);
                 self.exited(step, exit, &mut effects);
@@ -180,13 +181,9 @@ impl State {
     }
 
     fn not_prepared(&mut self, failure: Failure, effects: &mut Vec<Effect>) {
-        let Phase::Preparing { doom } = &self.phase else {
-            return;
-        };
-        let verdict = match (doom, failure) {
-            (Some(doom), _) => doom.verdict.clone(),
-            (None, Failure::Infrastructure(message)) => infrastructure(message).verdict,
-            (None, Failure::User(message)) => {
+        let verdict = match failure {
+            Failure::Infrastructure(message) => infrastructure(message).verdict,
+            Failure::User(message) => {
                 let name = self
                     .rules
                     .first()
@@ -199,8 +196,21 @@ impl State {
                 })
             }
         };
+        self.over(verdict, effects);
+    }
+
+    fn no_secrets(&mut self, message: String, effects: &mut Vec<Effect>) {
+        self.over(failed(EndReason::NoSecrets { message }), effects);
+    }
+
+    /// Nothing was prepared: this is the end, unless it was doomed to another one before.
+    fn over(&mut self, verdict: Verdict, effects: &mut Vec<Effect>) {
+        let Phase::Preparing { doom } = &self.phase else {
+            return;
+        };
+        let doomed = doom.as_ref().map(|doom| doom.verdict.clone());
         self.phase = Phase::Over;
-        effects.push(Effect::Finish(verdict));
+        effects.push(Effect::Finish(doomed.unwrap_or(verdict)));
     }
 
     /// Starts steps from `next` on, up to the first one that must end before the job goes on.

@@ -7,3 +7,4 @@ mod running;
 mod secrets;
 mod steps;
 mod support;
+mod task_secrets;

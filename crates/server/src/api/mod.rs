@@ -2,6 +2,7 @@
 
 mod auth;
 mod configs;
+mod contexts;
 mod convert;
 mod extract;
 mod health;
@@ -13,9 +14,12 @@ mod queue;
 mod range;
 mod runner;
 mod runners;
+mod secrets;
 mod sse;
+mod ssh_keys;
 mod tasks;
 mod tokens;
+mod variables;
 
 use std::sync::Arc;
 
@@ -89,6 +93,23 @@ fn versioned() -> (Router<Arc<Core>>, utoipa::openapi::OpenApi) {
         .routes(routes!(runners::list::handler))
         .routes(routes!(runners::drain::handler))
         .routes(routes!(queue::handler))
+        .routes(routes!(
+            variables::list::handler,
+            variables::set::handler,
+            variables::delete::handler
+        ))
+        .routes(routes!(
+            contexts::list::handler,
+            contexts::create::handler,
+            contexts::delete::handler
+        ))
+        .routes(routes!(
+            ssh_keys::list::handler,
+            ssh_keys::add::handler,
+            ssh_keys::delete::handler
+        ))
+        .routes(routes!(secrets::keys::handler))
+        .routes(routes!(secrets::rotate::handler))
         .routes(routes!(runner::claim::handler))
         .routes(routes!(runner::report::handler))
         .routes(routes!(runner::append_log::handler))
@@ -107,6 +128,7 @@ fn versioned() -> (Router<Arc<Core>>, utoipa::openapi::OpenApi) {
         .routes(routes!(runner::data::store_artifacts::handler))
         .routes(routes!(runner::data::store_test_results::handler))
         .routes(routes!(runner::data::timings::handler))
+        .routes(routes!(runner::secrets::handler))
         .routes(routes!(runner::heartbeat::handler))
         .routes(routes!(runner::release::handler))
         .routes(routes!(runner::goodbye::handler));

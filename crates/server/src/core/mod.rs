@@ -8,6 +8,7 @@ mod orbs;
 mod people;
 mod pipelines;
 mod runners;
+mod secrets;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,6 +24,7 @@ use crate::ApiError;
 use crate::hub::Hub;
 use crate::logs::LogFiles;
 use crate::metrics::Metrics;
+use crate::secrets::Keyring;
 use crate::settings::ServerSettings;
 use crate::watch::{Topic, Watchers};
 use outrider_api::ErrorCode;
@@ -46,6 +48,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Where tokens and ids come from.
     pub random: Arc<dyn Random>,
+    /// What seals secrets.
+    pub keyring: Keyring,
     /// Called at crash points, in tests.
     pub crash: Option<outrider_service::crash::CrashHook>,
 }
@@ -57,6 +61,7 @@ pub struct Core {
     pub(crate) blobs: Blobs,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
+    keyring: Keyring,
     pub(crate) settings: ServerSettings,
     pub(crate) shutdown: Shutdown,
     pub(crate) hub: Arc<Hub>,
@@ -99,6 +104,7 @@ impl Core {
             blobs: parts.blobs,
             clock: parts.clock,
             random: parts.random,
+            keyring: parts.keyring,
             crash: parts.crash,
             logs: LogFiles::new(settings.log_directory.clone()),
             settings,

@@ -221,7 +221,7 @@ fn on_the_wire(diagnostic: &outrider_config::Diagnostic) -> Diagnostic {
     }
 }
 
-fn check_project(project: &str) -> Result<(), ApiError> {
+pub(super) fn check_project(project: &str) -> Result<(), ApiError> {
     let plain = |c: char| c.is_alphanumeric() || "-_./ ".contains(c);
     if !project.is_empty() && project.len() <= 200 && project.chars().all(plain) {
         return Ok(());

@@ -13,7 +13,7 @@ use outrider_model::claim::ClaimedTask;
 use outrider_model::report::{Finished, LogHash, Report};
 use outrider_model::secret::Token;
 use outrider_model::{Outcome, Random, RunnerId};
-use outrider_server::{Core, DataSettings, NoOrbs, Parts, Server, ServerSettings, Timings};
+use outrider_server::{Core, DataSettings, Keyring, NoOrbs, Parts, Server, ServerSettings, Timings};
 use outrider_service::{Clock, OsRandom, Shutdown, SystemClock, Tasks};
 use outrider_store::sqlite::{SqliteOptions, SqliteStore};
 
@@ -26,6 +26,7 @@ pub struct World {
     pub tasks: Tasks,
     pub id: RunnerId,
     pub core: Arc<Core>,
+    tokens: [Token; 2],
     data: tempfile::TempDir,
 }
 
@@ -54,45 +55,10 @@ impl World {
         let store =
             SqliteStore::open(data.path(), SqliteOptions::new(Arc::clone(&random))).unwrap();
         let store = Arc::new(store);
-        let clock = Arc::new(SystemClock);
-        let parts = Parts {
-            orbs: Arc::new(NoOrbs),
-            store: Arc::clone(&store) as _,
-            blobs: Blobs::open(
-                &Location::Folder(data.path().join("blobs")),
-                &Environment::new(),
-                Patience::default(),
-            )
-            .unwrap(),
-            clock,
-            random: Arc::clone(&random),
-            crash: None,
-        };
-        let settings = ServerSettings {
-            listen: ([127, 0, 0, 1], 0).into(),
-            log_directory: data.path().join("logs"),
-            tls: None,
-            behind_tls_proxy: false,
-            timings,
-            default_class: "acme/default".parse().unwrap(),
-            every_job_in: None,
-            webhook: None,
-            data: DataSettings {
-                min_free_space: Some(0),
-                ..DataSettings::default()
-            },
-        };
-        let shutdown = Shutdown::new();
-        let server = Server::bind(parts, settings, shutdown.clone())
-            .await
-            .unwrap();
+        let keyring = Keyring::generate(random.as_ref());
         let token = Token::generate("admin", random.as_ref());
-        server.core().adopt_admin_token(&token).await.unwrap();
-        let url = server.url();
-        let core = Arc::clone(server.core());
-        let tasks = Tasks::new();
-        tasks.spawn(server.run());
-        let admin = client(&url, token);
+        let served = serve(&store, &data, timings, keyring, &token).await;
+        let admin = client(&served.url, token.clone());
         let scope = TokenScope::Class {
             class: "acme/linux".parse().unwrap(),
         };
@@ -100,20 +66,32 @@ impl World {
             scope,
             nickname: String::new(),
         };
-        let token = Token::presented(admin.create_token(&request).await.unwrap().token);
-        let runner = client(&url, token);
+        let runner_token = Token::presented(admin.create_token(&request).await.unwrap().token);
+        let runner = client(&served.url, runner_token.clone());
         let id = RunnerId::new(SystemClock.now(), random.as_ref());
         Self {
             store,
             admin,
             runner,
-            url,
-            shutdown,
-            tasks,
+            url: served.url,
+            shutdown: served.shutdown,
+            tasks: served.tasks,
             id,
-            core,
+            core: served.core,
+            tokens: [token, runner_token],
             data,
         }
+    }
+
+    /// Another server in the place of this one, with the same store and other keys.
+    pub async fn serve_again(&mut self, keyring: Keyring) {
+        self.shutdown.stop();
+        let [admin, runner] = &self.tokens;
+        let served = serve(&self.store, &self.data, Timings::default(), keyring, admin).await;
+        self.admin = client(&served.url, admin.clone());
+        self.runner = client(&served.url, runner.clone());
+        (self.url, self.shutdown, self.tasks) = (served.url, served.shutdown, served.tasks);
+        self.core = served.core;
     }
 
     pub async fn submit(&self, config: &str) -> SubmittedPipeline {
@@ -162,6 +140,66 @@ impl World {
             .unwrap();
         assert_eq!(claimed.tasks.len(), 1);
         claimed.tasks.remove(0)
+    }
+}
+
+struct Served {
+    core: Arc<Core>,
+    url: String,
+    shutdown: Shutdown,
+    tasks: Tasks,
+}
+
+async fn serve(
+    store: &Arc<SqliteStore>,
+    data: &tempfile::TempDir,
+    timings: Timings,
+    keyring: Keyring,
+    admin: &Token,
+) -> Served {
+    let parts = Parts {
+        orbs: Arc::new(NoOrbs),
+        store: Arc::clone(store) as _,
+        blobs: Blobs::open(
+            &Location::Folder(data.path().join("blobs")),
+            &Environment::new(),
+            Patience::default(),
+        )
+        .unwrap(),
+        clock: Arc::new(SystemClock),
+        random: Arc::new(OsRandom::new()),
+        keyring,
+        crash: None,
+    };
+    let settings = ServerSettings {
+        listen: ([127, 0, 0, 1], 0).into(),
+        log_directory: data.path().join("logs"),
+        tls: None,
+        behind_tls_proxy: false,
+        timings,
+        default_class: "acme/default".parse().unwrap(),
+        every_job_in: None,
+        contexts_must_exist: true,
+        webhook: None,
+        data: DataSettings {
+            min_free_space: Some(0),
+            ..DataSettings::default()
+        },
+    };
+    let shutdown = Shutdown::new();
+    let server = Server::bind(parts, settings, shutdown.clone())
+        .await
+        .unwrap();
+    server.core().adopt_admin_token(admin).await.unwrap();
+    let url = server.url();
+    let core = Arc::clone(server.core());
+    let tasks = Tasks::new();
+    tasks.spawn(server.run());
+    Served {
+        core,
+        url,
+        shutdown,
+        tasks,
     }
 }
 

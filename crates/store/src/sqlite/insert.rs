@@ -41,8 +41,8 @@ impl Tx<'_> {
         let required = |other: &JobPlan| other.requires.iter().any(|entry| entry.job == job.name);
         let mut insert = self.db.prepare_cached(
             "INSERT INTO job (id, pipeline, workflow, number, name, type, class, parallelism, spec, \
-             retry, requires, waits, required, serial_group, tally, queued_at, reruns) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+             retry, requires, waits, required, serial_group, tally, queued_at, reruns, contexts) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
         )?;
         insert.execute(params![
             new.id.as_bytes(),
@@ -55,13 +55,14 @@ impl Tx<'_> {
             parallelism,
             spec,
             build.is_some_and(|build| build.spec.retry_when_lost),
-            required_names(job)?,
+            names_text(job.requires.iter().map(|entry| entry.job.as_str()))?,
             job.requires.len(),
             new.workflow.jobs.iter().any(required),
             serial_group(job),
             pack_tallies(&[Tally::of((0..parallelism).map(|_| status))]),
             (status == Status::Queued).then_some(Millis(self.now)),
             new.workflow.max_auto_reruns,
+            names_text(job.contexts.iter().map(String::as_str))?,
         ])?;
         self.insert_requirements(new.id, job, names)?;
         self.insert_tasks(new.id, parallelism, class, status)
@@ -140,8 +141,8 @@ fn serial_group(job: &JobPlan) -> Option<&str> {
     }
 }
 
-fn required_names(job: &JobPlan) -> Res<Option<String>> {
-    let names = job.requires.iter().map(|entry| entry.job.as_str());
+/// A list of names as JSON; nothing if it is empty.
+fn names_text<'a>(names: impl Iterator<Item = &'a str>) -> Res<Option<String>> {
     let names: Vec<&str> = names.collect();
     Ok((!names.is_empty())
         .then(|| serde_json::to_string(&names))

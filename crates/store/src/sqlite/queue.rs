@@ -35,6 +35,8 @@ pub struct Parts {
     spec: String,
     /// Whether the pipeline waits to be continued.
     setup: bool,
+    /// Whether there are secrets for it.
+    secrets: bool,
 }
 
 impl Parts {
@@ -42,8 +44,8 @@ impl Parts {
     pub fn payload(&self) -> Res<Box<RawValue>> {
         let text = format!(
             "{{\"pipeline\":\"{}\",\"pipeline_number\":{},\"workflow\":\"{}\",\"workflow_name\":{},\
-             \"job\":\"{}\",\"job_name\":{},\"job_number\":{},\"parallelism\":{},\"trigger\":{},\
-             \"spec\":{}}}",
+             \"job\":\"{}\",\"job_name\":{},\"job_number\":{},\"parallelism\":{},\"secrets\":{},\
+             \"trigger\":{},\"spec\":{}}}",
             self.pipeline,
             self.pipeline_number,
             self.workflow,
@@ -52,6 +54,7 @@ impl Parts {
             serde_json::to_string(&self.job_name)?,
             self.job_number,
             self.parallelism,
+            self.secrets,
             self.trigger,
             self.spec,
         );
@@ -143,7 +146,10 @@ impl Tx<'_> {
     fn parts(&self, job: JobId) -> Res<Parts> {
         let mut statement = self.db.prepare_cached(
             "SELECT p.id, p.number, w.id, w.name, j.name, j.number, j.parallelism, p.trigger, \
-             b.text, p.setup IS NOT NULL AND p.continued_config IS NULL FROM job j JOIN pipeline p ON p.id = j.pipeline \
+             b.text, p.setup IS NOT NULL AND p.continued_config IS NULL, \
+             (j.contexts IS NOT NULL OR EXISTS (SELECT 1 FROM secret WHERE project = p.project)) \
+             AND NOT coalesce(p.trigger ->> 'untrusted', 0) \
+             FROM job j JOIN pipeline p ON p.id = j.pipeline \
              JOIN workflow w ON w.pipeline = j.pipeline AND w.ix = j.workflow \
              JOIN body b ON b.id = j.spec WHERE j.id = ?1",
         )?;
@@ -160,6 +166,7 @@ impl Tx<'_> {
                 trigger: row.get(7)?,
                 spec: row.get(8)?,
                 setup: row.get(9)?,
+                secrets: row.get(10)?,
             })
         });
         Ok(parts?)

@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use outrider_api::client::ClientError;
+use outrider_api::data::TaskSecrets;
 use outrider_api::error::{ErrorCode, ErrorDetail};
 use outrider_api::runner::*;
 use outrider_model::TaskId;
@@ -61,6 +62,13 @@ pub struct State {
     pub reports: u32,
     pub appends: u32,
     pub goodbyes: u32,
+    /// What every task is given that asks.
+    pub secrets: TaskSecrets,
+    /// Why no task is given its secrets.
+    pub secrets_refused: Option<ErrorCode>,
+    /// Calls for secrets get no answer.
+    pub secrets_away: bool,
+    pub secret_calls: u32,
     /// Heartbeats that were told of a lost lease.
     pub told_stale: u32,
     late: Vec<Report>,
@@ -431,6 +439,19 @@ impl ServerApi for FakeServer {
             }
         });
         self.answer(())
+    }
+
+    async fn secrets(&self, _: TaskId, _: LeaseToken) -> Result<TaskSecrets, ClientError> {
+        self.change(|state| state.secret_calls += 1);
+        self.arrive().await?;
+        if self.state().secrets_away {
+            return Err(unreachable());
+        }
+        if let Some(code) = self.state().secrets_refused {
+            return Err(refused(409, code));
+        }
+        let secrets = self.state().secrets.clone();
+        self.answer(secrets)
     }
 
     async fn goodbye(&self, _: &GoodbyeRequest) -> Result<(), ClientError> {

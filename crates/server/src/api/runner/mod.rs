@@ -7,3 +7,4 @@ pub mod goodbye;
 pub mod heartbeat;
 pub mod release;
 pub mod report;
+pub mod secrets;

@@ -1,0 +1,4 @@
+//! How secrets are sealed.
+
+pub mod keys;
+pub mod rotate;

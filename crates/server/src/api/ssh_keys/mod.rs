@@ -1,0 +1,5 @@
+//! SSH keys of projects.
+
+pub mod add;
+pub mod delete;
+pub mod list;
