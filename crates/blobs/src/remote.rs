@@ -9,9 +9,7 @@ use bytes::Bytes;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use object_store::path::Path;
-use object_store::{
-    GetOptions, GetRange, GetResult, ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload,
-};
+use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload};
 use outrider_model::Timestamp;
 
 use crate::Object;
@@ -72,7 +70,12 @@ impl Remote {
                 false => Err(BlobsError::OutOfRange(key.to_owned())),
             };
         }
-        let found = match self.fetch(key, range.clone()).await {
+        let options = GetOptions {
+            range: Some(GetRange::Bounded(range.clone())),
+            ..GetOptions::default()
+        };
+        let path = self.path(key);
+        let found = match self.within(self.store.get_opts(&path, options)).await {
             Ok(found) if found.range == range => found,
             Ok(_) => return Err(BlobsError::OutOfRange(key.to_owned())),
             Err(error) => return Err(self.refused(error, key, range.end).await),
@@ -116,23 +119,6 @@ impl Remote {
             .map_err(|error| StoreError::from(error).into())
             .map_ok(move |found| object(&prefix, &found))
             .boxed()
-    }
-
-    /// Asks for a range. Some servers answer 200 to one that is the whole object, which the client
-    /// does not take for an answer: so what starts at the start is asked for without a range first.
-    async fn fetch(&self, key: &str, range: Range<u64>) -> Result<GetResult, Refused> {
-        let path = self.path(key);
-        if range.start == 0 {
-            let whole = self.within(self.store.get(&path)).await?;
-            if whole.meta.size <= range.end {
-                return Ok(whole);
-            }
-        }
-        let options = GetOptions {
-            range: Some(GetRange::Bounded(range)),
-            ..GetOptions::default()
-        };
-        self.within(self.store.get_opts(&path, options)).await
     }
 
     /// Why there are no bytes. Servers have no common word for a range that is not there, so the
