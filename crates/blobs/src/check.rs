@@ -19,17 +19,17 @@ impl Blobs {
         let mut number = [0; 8];
         random.fill(&mut number);
         let key = format!("check/{:016x}", u64::from_be_bytes(number));
-        // Without the right to list, S3 says of what is not there that it denies access.
-        if self.measure(&key).await?.is_some() {
-            return Err(forgetful("an object is there that nobody has written"));
-        }
         let hash = BlobHash(*blake3::hash(TEXT).as_bytes());
         let body = stream::iter([Ok(Bytes::from_static(TEXT))]);
         self.write(&key, hash, TEXT.len() as u64, body).await?;
         let checked = self.check_object(&key).await;
         // It goes, whatever came out.
-        let removed = self.remove(vec![key]).await;
-        checked.and(removed)
+        let removed = self.remove(vec![key.clone()]).await;
+        checked.and(removed)?;
+        match self.measure(&key).await? {
+            None => Ok(()),
+            Some(_) => Err(forgetful("an object is there that was deleted")),
+        }
     }
 
     async fn check_object(&self, key: &str) -> Result<(), BlobsError> {

@@ -3,10 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
-use object_store::client::{HttpClient, HttpConnector};
+use object_store::client::{
+    HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpService,
+};
 use object_store::{BackoffConfig, ClientConfigKey, ClientOptions, RetryConfig};
-use reqwest::{Url, redirect};
+use reqwest::header::CONTENT_RANGE;
+use reqwest::{StatusCode, Url, redirect};
 
 use crate::location::{Bucket, InvalidLocation, endpoint, is_loopback, is_region};
 use crate::sign::Signer;
@@ -175,7 +179,23 @@ impl HttpConnector for Connector {
                 store: "S3",
                 source: Box::new(error),
             })?;
-        Ok(HttpClient::new(client))
+        Ok(HttpClient::new(Client(client)))
+    }
+}
+
+/// Takes a part of an object for what it is. Some servers (rclone is one) call it `200 OK`, which
+/// is not believed further up.
+#[derive(Debug)]
+struct Client(reqwest::Client);
+
+#[async_trait]
+impl HttpService for Client {
+    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let mut response = self.0.call(request).await?;
+        if response.status() == StatusCode::OK && response.headers().contains_key(CONTENT_RANGE) {
+            *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+        }
+        Ok(response)
     }
 }
 

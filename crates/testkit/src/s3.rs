@@ -103,8 +103,7 @@ fn launch(folder: &Path, address: &str) -> (Child, SocketAddr) {
     let mut process = Command::new(RCLONE)
         .args(["serve", "s3", "--addr", address])
         .args(["--auth-key", &format!("{ACCESS_KEY},{SECRET_KEY}")])
-        // What tests change in the folder is seen at once.
-        .args(["--dir-cache-time", "0s", "--config", "/dev/null"])
+        .args(["--config", "/dev/null"])
         .arg("--cache-dir")
         .arg(folder.join("cache"))
         .arg(folder.join("buckets"))

@@ -85,7 +85,7 @@ async fn leftovers_go_at_the_start_and_what_is_being_written_stays() {
     send.send(()).unwrap();
     writing.await.unwrap().expect("it was not disturbed");
     assert!(get(&blobs, &name, 0..2_000_000).await.unwrap() == content);
-    assert_eq!(partial_files(folder.path()), [PathBuf::new(); 0]);
+    assert!(partial_files(folder.path()).is_empty());
 }
 
 #[tokio::test]
@@ -145,7 +145,7 @@ async fn a_full_disk_stores_nothing_and_works_again_with_room() {
     let refused = blobs.put(&large, 3_000_000, body(&content)).await;
     assert_trouble(refused, Trouble::Full);
     assert_eq!(keys(&blobs).await, [small.to_string()]);
-    assert_eq!(partial_files(folder.path()), [PathBuf::new(); 0]);
+    assert!(partial_files(folder.path()).is_empty());
     blobs.delete(&[small]).await.unwrap();
     let content = bytes(2_000_000, 3);
     put(&blobs, &content, 3).await;
