@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use outrider_api::ErrorCode;
 use outrider_api::client::ClientError;
+use outrider_blobs::{BlobsError, OpenError};
 use outrider_runner::RunnerError;
 use outrider_server::StartError;
 use outrider_store::StoreError;
@@ -170,6 +171,22 @@ impl From<StoreError> for Failure {
             }
             _ => Self::new(code::CANNOT_WRITE, message)
                 .advise("Check that the data folder exists, is yours, and can be written."),
+        }
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        Self::new(code::BAD_SETTINGS, chain(&error)).advise("Check --blobs.")
+    }
+}
+
+impl From<BlobsError> for Failure {
+    fn from(error: BlobsError) -> Self {
+        let failure = Self::new(code::UNAVAILABLE, chain(&error));
+        match error {
+            BlobsError::Store(error) => failure.advise(error.trouble.advice()),
+            _ => failure.advise("Check --blobs."),
         }
     }
 }

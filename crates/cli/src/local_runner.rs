@@ -152,6 +152,7 @@ pub fn start(mut settings: Settings, shutdown: Shutdown) -> Result<LocalRunner, 
     let client = Client::new(&settings.server)?;
     let runner = Runner::new(
         settings.runner_settings(),
+        Arc::new(client.clone()),
         Arc::new(client),
         settings.executor(),
         Arc::new(SystemClock),

@@ -7,16 +7,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use outrider_blobs::{Blobs, Location, Patience};
 use outrider_model::secret::Token;
 use outrider_model::{ClassName, Random};
-use outrider_server::{
-    Keyring, OrbSource, Parts, Server, ServerSettings, Timings, TlsFiles, Webhook,
-};
+use outrider_server::{DataSettings, Parts, Server, ServerSettings, Timings, TlsFiles, Webhook};
 use outrider_service::{OsRandom, Shutdown, SystemClock, Tasks, crash};
 use outrider_store::Store;
 use outrider_store::sqlite::{SqliteOptions, SqliteStore};
 
-use crate::args::duration;
+use crate::args::{bytes, duration};
 use crate::failure::{Failure, code};
 use crate::local_runner::{self, LocalRunner};
 use crate::orbs::ServerOrbs;
@@ -39,6 +38,12 @@ pub struct ServerArgs {
     /// The folder of all data [default: ~/.local/share/outrider/server].
     #[arg(long, env = "OUTRIDER_DATA", value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Where the bytes of caches, workspaces, artifacts and test results lie: a folder, or
+    /// s3://BUCKET/PREFIX [default: the folder blobs of the data].
+    #[arg(long, env = "OUTRIDER_BLOBS", value_name = "LOCATION")]
+    blobs: Option<Location>,
+    #[command(flatten)]
+    data_limits: DataArgs,
     /// The certificate chain (PEM), to speak TLS.
     #[arg(
         long,
@@ -103,6 +108,49 @@ pub struct ServerArgs {
     crash_at: Option<String>,
 }
 
+/// How long data of jobs is kept, and how much of it.
+#[derive(Args)]
+struct DataArgs {
+    /// How many days caches and workspaces are kept.
+    #[arg(
+        long,
+        env = "OUTRIDER_CACHE_DAYS",
+        default_value_t = 15,
+        value_name = "DAYS"
+    )]
+    cache_days: u32,
+    /// How many days artifacts and test results are kept.
+    #[arg(
+        long,
+        env = "OUTRIDER_ARTIFACT_DAYS",
+        default_value_t = 30,
+        value_name = "DAYS"
+    )]
+    artifact_days: u32,
+    /// How much a project may keep before its least used caches go, for example 50GiB [default:
+    /// any].
+    #[arg(long, env = "OUTRIDER_DATA_QUOTA", value_parser = bytes, value_name = "SIZE")]
+    data_quota: Option<u64>,
+    /// How much stays free on the disk of the blobs: the least used caches go for it [default: 5 %
+    /// of the disk, at least 1GiB].
+    #[arg(long, env = "OUTRIDER_MIN_FREE_SPACE", value_parser = bytes, value_name = "SIZE")]
+    min_free_space: Option<u64>,
+}
+
+impl DataArgs {
+    fn settings(&self) -> DataSettings {
+        let days = |days: u32| Duration::from_secs(u64::from(days) * 24 * 3_600);
+        DataSettings {
+            cache_retention: days(self.cache_days),
+            workspace_retention: days(self.cache_days),
+            artifact_retention: days(self.artifact_days),
+            results_retention: days(self.artifact_days),
+            project_quota: self.data_quota,
+            min_free_space: self.min_free_space,
+        }
+    }
+}
+
 /// Serves until it is told to end.
 pub async fn run(args: ServerArgs) -> Result<ExitCode, Failure> {
     let orbs = Arc::new(ServerOrbs::new(&args.orbs)?);
@@ -113,7 +161,19 @@ pub async fn run(args: ServerArgs) -> Result<ExitCode, Failure> {
     let crash = args.crash_at.as_deref().map(crash::hook);
     let store = open_store(&data, &random, crash.clone())?;
     let keyring = args.secret_key.keyring(&data, random.as_ref())?;
-    let parts = parts(store, &random, orbs, keyring, crash);
+    let blobs = args.blobs.clone();
+    let location = blobs.unwrap_or_else(|| Location::Folder(data.join("blobs")));
+    let blobs = open_blobs(&location)?;
+    blobs.check(random.as_ref()).await?;
+    let parts = Parts {
+        orbs,
+        store,
+        blobs,
+        clock: Arc::new(SystemClock),
+        random: Arc::clone(&random),
+        keyring,
+        crash,
+    };
     let mut server = Server::bind(parts, args.settings(&data)?, shutdown.clone()).await?;
     let (admin, is_new) = admin_token(&data, random.as_ref())?;
     server.core().adopt_admin_token(&admin).await?;
@@ -160,6 +220,7 @@ impl ServerArgs {
             every_job_in: None,
             contexts_must_exist: true,
             webhook: self.webhook_url.clone().map(|url| Webhook { url, secret }),
+            data: self.data_limits.settings(),
         })
     }
 
@@ -205,22 +266,15 @@ pub fn open_store(
     Ok(Arc::new(SqliteStore::open(data, options)?))
 }
 
-/// What a server with this store is made of.
-pub fn parts(
-    store: Arc<dyn Store>,
-    random: &Arc<dyn Random>,
-    orbs: Arc<dyn OrbSource>,
-    keyring: Keyring,
-    crash: Option<crash::CrashHook>,
-) -> Parts {
-    Parts {
-        orbs,
-        store,
-        clock: Arc::new(SystemClock),
-        random: Arc::clone(random),
-        keyring,
-        crash,
-    }
+/// Opens the blob store.
+pub fn open_blobs(location: &Location) -> Result<Blobs, Failure> {
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    Ok(Blobs::open(
+        location,
+        &environment.collect(),
+        Patience::default(),
+    )?)
 }
 
 /// The admin token that the data folder keeps, and whether it was made just now.

@@ -183,3 +183,95 @@ impl DataApi for Client {
         Self::timings(self, by).await
     }
 }
+
+/// Where no data is kept: for a runner whose tasks have none, in simulations of everything else.
+#[derive(Clone, Copy, Debug)]
+pub struct NoData;
+
+impl NoData {
+    fn refuse<T>() -> Result<T, ClientError> {
+        Err(ClientError::Protocol {
+            url: "nowhere".to_owned(),
+            problem: "no data is kept here".to_owned(),
+        })
+    }
+}
+
+#[async_trait]
+impl DataApi for NoData {
+    async fn announce_blobs(
+        &self,
+        _: HeldLease,
+        _: &AnnounceBlobs,
+    ) -> Result<AnnouncedBlobs, ClientError> {
+        Self::refuse()
+    }
+
+    async fn put_blob(
+        &self,
+        _: HeldLease,
+        _: NamedBlob,
+        _: &Transfer,
+        _: Bytes,
+    ) -> Result<(), ClientError> {
+        Self::refuse()
+    }
+
+    async fn locate_blobs(
+        &self,
+        _: HeldLease,
+        _: &LocateBlobs,
+    ) -> Result<LocatedBlobs, ClientError> {
+        Self::refuse()
+    }
+
+    async fn get_blob(
+        &self,
+        _: HeldLease,
+        _: BlobHash,
+        _: &Transfer,
+        _: Option<Range<u64>>,
+    ) -> Result<Bytes, ClientError> {
+        Self::refuse()
+    }
+
+    async fn report_damage(&self, _: HeldLease, _: &ReportDamage) -> Result<(), ClientError> {
+        Self::refuse()
+    }
+
+    async fn find_chunks(&self, _: HeldLease, _: &FindChunks) -> Result<FoundChunks, ClientError> {
+        Self::refuse()
+    }
+
+    async fn find_cache(&self, _: HeldLease, _: &FindCache) -> Result<CacheAnswer, ClientError> {
+        Self::refuse()
+    }
+
+    async fn save_cache(&self, _: HeldLease, _: &SaveCache) -> Result<SavedCache, ClientError> {
+        Self::refuse()
+    }
+
+    async fn add_layer(&self, _: HeldLease, _: &AddLayer) -> Result<(), ClientError> {
+        Self::refuse()
+    }
+
+    async fn workspace(&self, _: HeldLease) -> Result<Workspace, ClientError> {
+        Self::refuse()
+    }
+
+    async fn store_artifacts(&self, _: HeldLease, _: &StoreArtifacts) -> Result<(), ClientError> {
+        Self::refuse()
+    }
+
+    async fn store_test_results(
+        &self,
+        _: HeldLease,
+        _: &StoreTestResults,
+    ) -> Result<(), ClientError> {
+        Self::refuse()
+    }
+
+    async fn timings(&self, _: HeldLease) -> Result<Option<Bytes>, ClientError> {
+        Ok(None)
+    }
+}

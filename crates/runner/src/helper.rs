@@ -4,7 +4,9 @@
 //! once for each runner. The folder for talking is made by whoever first needs it, so that tasks
 //! that never call the helper cost nothing.
 
+use std::fs::DirBuilder;
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
@@ -58,9 +60,16 @@ pub(crate) fn is_halted(environment: &dyn Environment) -> bool {
     halt.symlink_metadata().is_ok()
 }
 
-/// Where the helper looks for timings.
-pub(crate) fn timings_file(environment: &dyn Environment) -> PathBuf {
-    environment.directory().join(TASK_DATA).join(TIMINGS)
+/// Puts timings where the helper looks for them.
+pub(crate) fn provide_timings(environment: &dyn Environment, timings: &[u8]) -> io::Result<()> {
+    let file = environment.directory().join(TASK_DATA).join(TIMINGS);
+    if let Some(folder) = file.parent() {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)?;
+    }
+    std::fs::write(file, timings)
 }
 
 #[cfg(test)]

@@ -122,7 +122,6 @@ impl House {
             api: Arc::clone(&runner.api),
             executor: Arc::clone(&runner.executor),
             data: Arc::clone(&runner.data),
-            random: Arc::clone(&runner.random),
             clock: Arc::clone(&runner.clock),
             random: Arc::clone(&runner.random),
             shell: shell::default_shell(),

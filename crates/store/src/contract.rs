@@ -221,6 +221,7 @@ cases! { $
         a_look_is_bounded,
         a_stale_lease_may_touch_no_data,
         usage_is_what_is_there,
+    }
     secrets {
         a_secret_is_kept_until_it_is_replaced_or_deleted,
         a_context_goes_with_its_variables,

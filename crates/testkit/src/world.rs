@@ -5,12 +5,14 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use outrider_api::pipelines::SubmitPipeline;
+use outrider_blobs::{Blobs, Environment, Location, Patience};
 use outrider_executor::fake::FakeExecutor;
 use outrider_model::{ClassName, PipelineId};
+use outrider_runner::data_api::NoData;
 use outrider_runner::{Runner, RunnerSettings};
 use outrider_server::{
-    ApiError, Core, Keyring, NoOrbs, Parts, ServerSettings, Timings, end_long_waits_once,
-    expire_leases_once,
+    ApiError, Core, DataSettings, Keyring, NoOrbs, Parts, ServerSettings, Timings,
+    end_long_waits_once, expire_leases_once,
 };
 use outrider_service::{Shutdown, Tasks};
 use outrider_store::sqlite::{SqliteOptions, SqliteStore};
@@ -27,6 +29,7 @@ pub struct World {
     /// The randomness of all processes.
     pub random: Arc<Seeded>,
     folder: tempfile::TempDir,
+    blobs: Blobs,
     server: ServerSlot,
     store: Option<Arc<SqliteStore>>,
     server_shutdown: Shutdown,
@@ -53,6 +56,8 @@ impl World {
             clock: Arc::default(),
             random: Arc::new(Seeded::new(seed)),
             folder: tempfile::tempdir().expect("a temporary folder"),
+            blobs: Blobs::open(&Location::Memory, &Environment::new(), Patience::default())
+                .expect("memory"),
             server: ServerSlot::default(),
             store: None,
             server_shutdown: Shutdown::new(),
@@ -74,6 +79,7 @@ impl World {
         let parts = Parts {
             orbs: Arc::new(NoOrbs),
             store: Arc::clone(&store) as _,
+            blobs: self.blobs.clone(),
             clock: Arc::clone(&self.clock) as _,
             keyring: Keyring::generate(random.as_ref()),
             random,
@@ -228,6 +234,7 @@ impl World {
         let runner = Runner::new(
             settings,
             Arc::clone(&link) as _,
+            Arc::new(NoData),
             Arc::clone(&executor) as _,
             Arc::clone(&self.clock) as _,
             Arc::clone(&self.random) as _,
@@ -264,6 +271,7 @@ fn settings(data: &Path) -> ServerSettings {
         every_job_in: Some(class()),
         contexts_must_exist: true,
         webhook: None,
+        data: DataSettings::default(),
     }
 }
 

@@ -7,11 +7,12 @@ use std::time::Duration;
 use outrider_api::client::{Client, ClientSettings};
 use outrider_api::pipelines::{SubmitPipeline, SubmittedPipeline};
 use outrider_api::tokens::{CreateToken, TokenScope};
+use outrider_blobs::Location;
 use outrider_executor::Executor;
 use outrider_model::secret::Token;
 use outrider_model::{ClassName, Random};
 use outrider_runner::{Runner, RunnerSettings, Secret};
-use outrider_server::{Keyring, Server, ServerSettings, Timings};
+use outrider_server::{DataSettings, Keyring, Parts, Server, ServerSettings, Timings};
 use outrider_service::{OsRandom, Shutdown, SystemClock, Tasks};
 
 use super::tap::{Seen, Tap};
@@ -49,7 +50,16 @@ impl Platform {
         let store = server::open_store(data.path(), &random, None)?;
         let orbs = Arc::new(ServerOrbs::default());
         let keyring = Keyring::generate(random.as_ref());
-        let parts = server::parts(store, &random, orbs, keyring, None);
+        let blobs = server::open_blobs(&Location::Folder(data.path().join("blobs")))?;
+        let parts = Parts {
+            orbs,
+            store,
+            blobs,
+            clock: Arc::new(SystemClock),
+            random,
+            keyring,
+            crash: None,
+        };
         let settings = ServerSettings {
             listen: ([127, 0, 0, 1], 0).into(),
             log_directory: data.path().join("logs"),
@@ -60,6 +70,7 @@ impl Platform {
             every_job_in: None,
             contexts_must_exist: true,
             webhook: None,
+            data: DataSettings::default(),
         };
         let server = Server::bind(parts, settings, shutdown.clone()).await?;
         let request = CreateToken {
@@ -106,7 +117,8 @@ impl Platform {
             };
             let runner = Runner::new(
                 settings,
-                Arc::new(Tap::new(client, Arc::clone(&self.seen))),
+                Arc::new(Tap::new(client.clone(), Arc::clone(&self.seen))),
+                Arc::new(client),
                 executor(number, &folder),
                 Arc::new(SystemClock),
                 Arc::new(OsRandom::new()),

@@ -19,12 +19,13 @@ use indexmap::IndexMap;
 use outrider_api::client::{Client, ClientSettings};
 use outrider_api::pipelines::SubmitPipeline;
 use outrider_api::tokens::{CreateToken, TokenScope};
+use outrider_blobs::Location;
 use outrider_config::{Options, Orbs, ParameterValue, PipelineValues, SourceFile};
 use outrider_model::plan::{EnvironmentKind, Plan, Source};
 use outrider_model::secret::Token;
 use outrider_model::{ClassName, PipelineId, Random};
-use outrider_server::{Core, Keyring, Server, ServerSettings, Timings};
-use outrider_service::{OsRandom, Shutdown, Tasks};
+use outrider_server::{Core, DataSettings, Keyring, Parts, Server, ServerSettings, Timings};
+use outrider_service::{OsRandom, Shutdown, SystemClock, Tasks};
 
 use approvals::Approvals;
 use folders::RunFolders;
@@ -39,7 +40,7 @@ use crate::failure::{Failure, code};
 use crate::local_runner::{self, LocalRunner};
 use crate::orbs::{OrbArgs, RunOrbs};
 use crate::runner::ExecutorKind;
-use crate::server::parts;
+use crate::server::open_blobs;
 use crate::show::hint;
 
 /// What to run, and how.
@@ -292,7 +293,16 @@ impl Platform {
         let store = folders.open_store(&random).await?;
         // What stays in a folder after the run does not tell its secrets.
         let keyring = Keyring::generate(random.as_ref());
-        let parts = parts(store, &random, orbs, keyring, None);
+        let blobs = open_blobs(&Location::Folder(folders.data().join("blobs")))?;
+        let parts = Parts {
+            orbs,
+            store,
+            blobs,
+            clock: Arc::new(SystemClock),
+            random,
+            keyring,
+            crash: None,
+        };
         let settings = settings(folders.work())?;
         let server = Server::bind(parts, settings, shutdown.clone()).await?;
         let client = admin_client(server.core(), server.url()).await?;
@@ -391,6 +401,7 @@ fn settings(data: &Path) -> Result<ServerSettings, Failure> {
         every_job_in: Some(class()?),
         contexts_must_exist: false,
         webhook: None,
+        data: DataSettings::default(),
     })
 }
 

@@ -11,10 +11,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use outrider_api::data::TaskSecrets;
+use outrider_api::runner::HeldLease;
 use outrider_executor::{Environment, Executor, ExecutorError, Fault, PrepareRequest};
 use outrider_model::claim::ClaimedTask;
 use outrider_model::reason::EndReason;
@@ -26,12 +28,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff::chain;
+use crate::data::blobs::TaskBlobs;
 use crate::deliver::{Control, Delivery};
 use crate::driver::{Event, Failure, Limits, Rule, State, Verdict};
 use crate::redact::{Redacted, Redactor, Secret};
 use crate::slots::Slot;
 use crate::spool::Entry;
-use crate::{DataApi, RunnerSettings, ServerApi};
+use crate::{DataApi, RunnerSettings, ServerApi, helper};
 pub use step::StepContext;
 use step::{Exports, RunningStep};
 
@@ -53,6 +56,18 @@ pub struct Workshop {
     pub shell: Vec<String>,
     /// The folder with the helper, which comes first on the `PATH` of steps.
     pub helper: Option<PathBuf>,
+}
+
+impl Workshop {
+    /// The blob store, as a task sees it.
+    pub fn blobs(&self, task: &ClaimedTask) -> Arc<TaskBlobs> {
+        let by = HeldLease {
+            task: task.task,
+            lease: task.lease,
+        };
+        let (data, random) = (Arc::clone(&self.data), Arc::clone(&self.random));
+        Arc::new(TaskBlobs::new(data, by, random))
+    }
 }
 
 /// One task while it runs.
@@ -302,7 +317,7 @@ impl Attempt {
     }
 }
 
-/// The secrets come first: what has no environment needs no cleaning up.
+/// What comes from the server comes first: what has no environment needs no cleaning up.
 async fn prepare(
     workshop: &Workshop,
     task: &ClaimedTask,
@@ -310,12 +325,37 @@ async fn prepare(
     stop: &CancellationToken,
 ) -> Result<Prepared, Event> {
     let secrets = secrets::fetch(workshop, task, stop).await?;
+    let timings = fetch_timings(workshop, task, stop).await?;
     let environment = workshop.executor.prepare(request).await;
     let environment = environment.map_err(|error| Event::NotPrepared(failure(&error)))?;
+    if let Some(timings) = timings
+        && let Err(error) = helper::provide_timings(&*environment, &timings)
+    {
+        // A task that splits in another way than the others would leave tests out.
+        let _ = environment.cleanup().await;
+        let text = format!("cannot write how long tests took before: {error}");
+        return Err(Event::NotPrepared(Failure::Infrastructure(text)));
+    }
     Ok(Prepared {
         environment,
         secrets,
     })
+}
+
+/// How long tests took before, where a job is split into several tasks. All of them must get the
+/// same, or none.
+async fn fetch_timings(
+    workshop: &Workshop,
+    task: &ClaimedTask,
+    stop: &CancellationToken,
+) -> Result<Option<Bytes>, Event> {
+    if task.payload.parallelism < 2 {
+        return Ok(None);
+    }
+    let blobs = workshop.blobs(task);
+    let fetching = blobs.retried(|api, by| api.timings(by));
+    let fetched = stop.run_until_cancelled(fetching).await;
+    fetched.unwrap_or(Ok(None)).map_err(Event::NotPrepared)
 }
 
 /// The file that carries exports from step to step: there, and empty.

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use outrider_api::data::TaskSecrets;
-use outrider_api::runner::HeldLease;
 use outrider_executor::{Environment, ExecRequest, ExecutorError, Output};
 use outrider_model::Timestamp;
 use outrider_model::claim::ClaimedTask;

@@ -12,7 +12,6 @@ mod layers;
 mod place;
 mod results;
 mod select;
-pub mod timings;
 mod transfer;
 mod workspace;
 

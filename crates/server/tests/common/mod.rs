@@ -13,7 +13,9 @@ use outrider_model::claim::ClaimedTask;
 use outrider_model::report::{Finished, LogHash, Report};
 use outrider_model::secret::Token;
 use outrider_model::{Outcome, Random, RunnerId};
-use outrider_server::{Core, DataSettings, Keyring, NoOrbs, Parts, Server, ServerSettings, Timings};
+use outrider_server::{
+    Core, DataSettings, Keyring, NoOrbs, Parts, Server, ServerSettings, Timings,
+};
 use outrider_service::{Clock, OsRandom, Shutdown, SystemClock, Tasks};
 use outrider_store::sqlite::{SqliteOptions, SqliteStore};
 

@@ -49,7 +49,7 @@ fn in_contexts(name: &str, contexts: &[&str]) -> JobPlan {
 }
 
 impl World {
-    async fn put(&self, secret: SealedSecret) {
+    async fn put_secret(&self, secret: SealedSecret) {
         self.store.put_secret(secret, self.now()).await.unwrap();
     }
 
@@ -75,10 +75,13 @@ pub async fn a_secret_is_kept_until_it_is_replaced_or_deleted(w: World) {
     };
     assert_eq!(list().await, [], "of a project that is not there");
     let created = w.now();
-    w.put(variable(project("acme/new"), "TOKEN", b"1")).await;
+    w.put_secret(variable(project("acme/new"), "TOKEN", b"1"))
+        .await;
     w.pass(Duration::from_secs(5));
-    w.put(variable(project("acme/new"), "TOKEN", b"2")).await;
-    w.put(ssh_key(project("acme/new"), "SHA256:abc")).await;
+    w.put_secret(variable(project("acme/new"), "TOKEN", b"2"))
+        .await;
+    w.put_secret(ssh_key(project("acme/new"), "SHA256:abc"))
+        .await;
     let records = list().await;
     assert_eq!(records.len(), 1);
     assert_eq!(records[0].name, "TOKEN");
@@ -110,7 +113,7 @@ pub async fn a_context_goes_with_its_variables(w: World) {
     w.make_context("deploy").await;
     w.make_context("deploy").await;
     w.make_context("beta").await;
-    w.put(lost).await;
+    w.put_secret(lost).await;
     let contexts = w.store.contexts().await.unwrap();
     let contexts: Vec<_> = contexts
         .iter()
@@ -139,14 +142,14 @@ pub async fn there_are_bounds_on_secrets(w: World) {
     assert!(matches!(more, Err(StoreError::Conflict(_))), "{more:?}");
     let owner = context("c0");
     for number in 0..owner.most_secrets() {
-        w.put(variable(owner.clone(), &format!("V{number}"), b"x"))
+        w.put_secret(variable(owner.clone(), &format!("V{number}"), b"x"))
             .await;
     }
     let more = variable(owner.clone(), "MORE", b"x");
     let more = w.store.put_secret(more, w.now()).await;
     assert!(matches!(more, Err(StoreError::Conflict(_))), "{more:?}");
     // One that is there can still be replaced.
-    w.put(variable(owner.clone(), "V7", b"y")).await;
+    w.put_secret(variable(owner.clone(), "V7", b"y")).await;
     let listed = w.store.secrets(owner, SecretKind::Variable).await.unwrap();
     assert_eq!(listed.len(), 100);
 }
@@ -154,11 +157,13 @@ pub async fn there_are_bounds_on_secrets(w: World) {
 pub async fn a_task_sees_its_project_then_its_contexts(w: World) {
     for name in ["first", "second", "other"] {
         w.make_context(name).await;
-        w.put(variable(context(name), "WHO", name.as_bytes())).await;
+        w.put_secret(variable(context(name), "WHO", name.as_bytes()))
+            .await;
     }
-    w.put(variable(project("acme/shop"), "WHO", b"project"))
+    w.put_secret(variable(project("acme/shop"), "WHO", b"project"))
         .await;
-    w.put(variable(project("acme/else"), "ELSE", b"else")).await;
+    w.put_secret(variable(project("acme/else"), "ELSE", b"else"))
+        .await;
     w.submit(vec![in_contexts("build", &["second", "gone", "first"])])
         .await;
     let task = w.claim_one().await;
@@ -174,15 +179,17 @@ pub async fn a_task_knows_whether_it_has_secrets(w: World) {
         .await;
     assert!(!payload(&w.claim_one().await).secrets);
     assert!(payload(&w.claim_one().await).secrets);
-    w.put(ssh_key(project("acme/shop"), "SHA256:abc")).await;
+    w.put_secret(ssh_key(project("acme/shop"), "SHA256:abc"))
+        .await;
     w.submit(vec![job("project")]).await;
     assert!(payload(&w.claim_one().await).secrets);
 }
 
 pub async fn what_is_not_trusted_sees_no_secret(w: World) {
     w.make_context("deploy").await;
-    w.put(variable(context("deploy"), "A", b"1")).await;
-    w.put(variable(project("acme/shop"), "B", b"2")).await;
+    w.put_secret(variable(context("deploy"), "A", b"1")).await;
+    w.put_secret(variable(project("acme/shop"), "B", b"2"))
+        .await;
     let mut new = pipeline(vec![in_contexts("build", &["deploy", "gone"])]);
     new.trigger.untrusted = true;
     w.store.submit_pipeline(new, w.now()).await.unwrap();
@@ -192,7 +199,8 @@ pub async fn what_is_not_trusted_sees_no_secret(w: World) {
 }
 
 pub async fn only_the_holder_of_a_lease_sees_secrets(w: World) {
-    w.put(variable(project("acme/shop"), "B", b"2")).await;
+    w.put_secret(variable(project("acme/shop"), "B", b"2"))
+        .await;
     w.submit(vec![job("one"), job("two")]).await;
     let (one, two) = (w.claim_one().await, w.claim_one().await);
     let stale = |answer| matches!(answer, Err(StoreError::Illegal(_)));
@@ -204,7 +212,7 @@ pub async fn only_the_holder_of_a_lease_sees_secrets(w: World) {
 
 pub async fn secrets_are_sealed_anew_in_pages(w: World) {
     for number in 0..5 {
-        w.put(variable(
+        w.put_secret(variable(
             project("acme/shop"),
             &format!("V{number}"),
             b"old",
@@ -215,7 +223,8 @@ pub async fn secrets_are_sealed_anew_in_pages(w: World) {
     let first = page(0).await.unwrap();
     assert_eq!(first.len(), 3);
     // One is replaced while it is being sealed anew.
-    w.put(variable(project("acme/shop"), "V1", b"newer")).await;
+    w.put_secret(variable(project("acme/shop"), "V1", b"newer"))
+        .await;
     let sealed = Sealed {
         key_id: "k2".to_owned(),
         bytes: b"new".to_vec(),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use outrider_executor::Executor;
+use outrider_runner::data_api::NoData;
 use outrider_runner::{Runner, RunnerError, RunnerSettings};
 use outrider_service::{OsRandom, Shutdown, SystemClock, Tasks};
 use tempfile::TempDir;
@@ -60,6 +61,7 @@ impl Rig {
         Runner::new(
             self.settings.clone(),
             Arc::clone(&self.server) as _,
+            Arc::new(NoData),
             Arc::clone(&self.executor),
             Arc::new(SystemClock),
             Arc::new(OsRandom::new()),

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::header::CACHE_CONTROL;
 use axum::http::HeaderName;
+use axum::http::header::CACHE_CONTROL;
 use outrider_api::ErrorBody;
 use outrider_api::data::TaskSecrets;
 use outrider_model::TaskId;
