@@ -3,6 +3,8 @@
 mod check;
 mod decode;
 mod encode;
+#[cfg(test)]
+mod tests;
 mod transfer;
 
 use std::ffi::OsStr;

@@ -1,5 +1,6 @@
 //! What is there already.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -59,6 +60,7 @@ impl Restore<'_> {
                 }
             }
         }
+        want_apart(&mut wanted, &identities);
         Ok((wanted, identities))
     }
 
@@ -150,6 +152,22 @@ impl Restore<'_> {
         let entry = &self.manifest.entries[number];
         self.session.advance(file.data());
         mend(entry, &stat, parent, name).map(|identity| Verdict::Kept(Some(identity)))
+    }
+}
+
+/// Files that are the same one on disk, but two in the archive, are written anew.
+fn want_apart(wanted: &mut [bool], identities: &[Option<Identity>]) {
+    let mut first = HashMap::new();
+    for (at, identity) in identities.iter().enumerate() {
+        let Some(identity) = identity else {
+            continue;
+        };
+        let inode = (identity.device, identity.inode);
+        let before = *first.entry(inode).or_insert(at);
+        if before != at {
+            wanted[before] = true;
+            wanted[at] = true;
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use outrider_archive::{
 use outrider_model::blob::BlobHash;
 use tokio_util::sync::CancellationToken;
 
-pub use store::MemoryStore;
+pub use store::{Inner, MemoryStore};
 
 /// A directory with trees in it, and a store.
 pub struct World {
