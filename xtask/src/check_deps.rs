@@ -62,6 +62,11 @@ const RULES: &[Rule] = &[
         why: "an executor runs steps; whom it tells is the runner's business",
     },
     Rule {
+        name: "outrider-archive",
+        may_use: &["outrider-model"],
+        why: "an archive is files and blobs; how blobs travel is the runner's business",
+    },
+    Rule {
         name: "outrider-github",
         may_use: &["outrider-model"],
         why: "a client of GitHub knows GitHub, and our words for it",
@@ -88,6 +93,7 @@ const RULES: &[Rule] = &[
     Rule {
         name: "outrider-runner",
         may_use: &[
+            "outrider-archive",
             "outrider-executor",
             "outrider-api",
             "outrider-model",
@@ -116,6 +122,7 @@ const RULES: &[Rule] = &[
         name: "outrider",
         may_use: &[
             "outrider-api",
+            "outrider-archive",
             "outrider-blobs",
             "outrider-config",
             "outrider-executor",
@@ -137,6 +144,7 @@ const RULES: &[Rule] = &[
         may_use: &[
             "outrider",
             "outrider-api",
+            "outrider-archive",
             "outrider-blobs",
             "outrider-config",
             "outrider-executor",

@@ -1,8 +1,5 @@
 //! What is saved comes back as it was.
 
-#[expect(dead_code, reason = "each test file uses a part of it")]
-mod common;
-
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, File, FileTimes, Permissions};
@@ -12,7 +9,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use common::{World, listing, noise};
+use crate::common::{World, listing, noise};
 use outrider_archive::{Base, Bases, Error, Place, RestoreRequest, restore};
 use proptest::prelude::*;
 use tokio_util::sync::CancellationToken;

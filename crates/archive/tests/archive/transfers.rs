@@ -1,16 +1,13 @@
 //! What travels, and what happens when something goes wrong on the way.
 
-#[expect(dead_code, reason = "each test file uses a part of it")]
-mod common;
-
 use std::fs::{self, File, FileTimes};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use crate::common::{Inner, World, listing, noise};
 use bytes::Bytes;
-use common::{World, listing, noise};
 use outrider_archive::{Base, Bases, BlobError, Error, RestoreRequest, restore, save};
 use outrider_model::blob::BlobHash;
 use tokio_util::sync::CancellationToken;
@@ -200,9 +197,11 @@ async fn a_file_that_becomes_shorter_while_it_is_read_is_left_out() {
     world.write("tree/large", &noise(40_000_000, 2));
     let path = world.path("tree/large");
     let mut request = world.request("tree", &[""]);
-    let cut = Arc::new(AtomicU64::new(0));
+    // Nobody reads on before the file is cut.
+    let is_cut = Mutex::new(false);
     request.progress = Some(Arc::new(move |_| {
-        if cut.fetch_add(1, Ordering::Relaxed) == 0 {
+        let mut is_cut = is_cut.lock().unwrap();
+        if !std::mem::replace(&mut *is_cut, true) {
             File::options()
                 .write(true)
                 .open(&path)
@@ -228,7 +227,7 @@ async fn the_store_may_fail_at_any_call() {
     for from in 1..200 {
         {
             let mut inner = world.store.inner.lock().unwrap();
-            *inner = common::Inner::default();
+            *inner = Inner::default();
             inner.fail_from = Some(from);
         }
         match save(world.request("tree", &[""]), world.store.clone()).await {
@@ -332,9 +331,7 @@ async fn damage_is_an_error_and_never_wrong_data() {
             damaged[at] ^= 0x10;
             let short = bytes.slice(..at);
             for wrong in [damaged.into(), short] {
-                let mut inner = world.store.inner.lock().unwrap();
-                inner.blobs.insert(hash, wrong);
-                drop(inner);
+                world.store.inner.lock().unwrap().blobs.insert(hash, wrong);
                 let _ = fs::remove_dir_all(world.path("restored"));
                 match world.restore(&saved, "restored").await {
                     Ok(_) => assert_eq!(listing(&world.path("restored")), wanted),
