@@ -1,9 +1,19 @@
 //! Manifests that nobody should believe.
 
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use outrider_model::blob::ChunkPlace;
 use proptest::prelude::*;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::error::{Error, InvalidManifest};
+use crate::session::Session;
+use crate::store::{BlobError, BlobStore};
 
 fn limits() -> Limits {
     Limits {
@@ -181,6 +191,64 @@ fn counts_that_are_lies_cost_nothing() {
         read,
         Err(Error::Manifest(InvalidManifest::Damaged))
     ));
+}
+
+/// Whole blobs only.
+#[derive(Default)]
+struct Blobs(Mutex<HashMap<BlobHash, Bytes>>);
+
+#[async_trait]
+impl BlobStore for Blobs {
+    async fn find_chunks(&self, _: &[BlobHash]) -> Result<Vec<Option<ChunkPlace>>, BlobError> {
+        Ok(Vec::new())
+    }
+
+    async fn put(&self, hash: BlobHash, bytes: Bytes) -> Result<(), BlobError> {
+        self.0.lock().unwrap().insert(hash, bytes);
+        Ok(())
+    }
+
+    async fn get(&self, hash: BlobHash, _: Range<u64>) -> Result<Bytes, BlobError> {
+        Err(BlobError::Missing(hash))
+    }
+
+    async fn get_whole(&self, hash: BlobHash) -> Result<Bytes, BlobError> {
+        let blobs = self.0.lock().unwrap();
+        blobs.get(&hash).cloned().ok_or(BlobError::Missing(hash))
+    }
+}
+
+#[tokio::test]
+async fn a_manifest_that_is_too_long_for_a_blob_is_divided() {
+    let count = 250_000_u32;
+    let entries = (0..count).map(|number| {
+        let kind = Kind::File(File {
+            size: 0,
+            hash: crate::chunk::hash(&number.to_le_bytes()),
+            extents: None,
+        });
+        entry(&format!("file-{number:06}"), 1, kind)
+    });
+    let manifest = with(entries.collect());
+    let blobs = Arc::new(Blobs::default());
+    let cancel = CancellationToken::new();
+    let stored = {
+        let manifest = manifest.clone();
+        let put = move |session: &Session| store(&manifest, session);
+        Session::run(blobs.clone(), &cancel, None, put).await
+    };
+    let stored = stored.unwrap();
+    assert_eq!(stored.parts.len(), 2);
+    let fetch = || Manifest::fetch(stored.head, blobs.clone(), Limits::default(), &cancel);
+    assert!(fetch().await.unwrap() == manifest);
+
+    let part = blobs.0.lock().unwrap().remove(&stored.parts[1]).unwrap();
+    let missing = fetch().await.unwrap_err();
+    assert!(matches!(missing, Error::Store(BlobError::Missing(name)) if name == stored.parts[1]));
+    let wrong = part.slice(1..);
+    blobs.0.lock().unwrap().insert(stored.parts[1], wrong);
+    let damaged = fetch().await.unwrap_err();
+    assert!(matches!(damaged, Error::Store(BlobError::Damaged(name)) if name == stored.parts[1]));
 }
 
 proptest! {

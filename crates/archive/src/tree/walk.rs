@@ -15,6 +15,9 @@ use crate::notes::Notes;
 use crate::place::{Base, Place, compare, depth, is_valid, is_within};
 use crate::session::Session;
 
+/// So many places are listed at a time: each holds a directory open.
+const ROOTS: usize = 128;
+
 /// A file, directory or symlink that was found.
 pub(crate) struct Found {
     pub base: Base,
@@ -93,12 +96,17 @@ pub(crate) fn walk(
     };
     let mut all = Part::default();
     let mut directories = Directories::new(bases, Missing::Fail);
-    for place in roots(places) {
-        walk.root(place, &mut directories, &mut all)?;
-    }
-    for part in session.in_parallel(|| walk.work())? {
-        all.found.extend(part.found);
-        all.notes.append(part.notes);
+    for places in roots(places).chunks(ROOTS) {
+        for place in places {
+            walk.root(place, &mut directories, &mut all)?;
+        }
+        if walk.lock().pending.is_empty() {
+            continue;
+        }
+        for part in session.in_parallel(|| walk.work())? {
+            all.found.extend(part.found);
+            all.notes.append(part.notes);
+        }
     }
     all.found.sort_unstable_by(|left, right| {
         (left.base.cmp(&right.base)).then_with(|| compare(&left.path, &right.path))

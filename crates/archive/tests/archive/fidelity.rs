@@ -162,6 +162,42 @@ async fn what_is_in_the_way_is_replaced_and_the_rest_left_alone() {
 }
 
 #[tokio::test]
+async fn files_that_were_linked_are_separate_again() {
+    let world = World::new();
+    world.write("tree/a", b"same");
+    world.write("tree/b", b"same");
+    let saved = world.save("tree").await.unwrap();
+    world.write("restored/a", b"same");
+    fs::hard_link(world.path("restored/a"), world.path("restored/b")).unwrap();
+    world.restore(&saved, "restored").await.unwrap();
+    assert_eq!(
+        listing(&world.path("tree")),
+        listing(&world.path("restored"))
+    );
+}
+
+#[tokio::test]
+async fn thousands_of_places_are_saved_at_once() {
+    let world = World::new();
+    let places: Vec<String> = (0..1_500).map(|at| format!("dir-{at}/in")).collect();
+    for place in &places {
+        world.write(&format!("tree/{place}/file"), place.as_bytes());
+    }
+    let names: Vec<&str> = places.iter().map(String::as_str).collect();
+    let saved = world
+        .save_with(world.request("tree", &names))
+        .await
+        .unwrap();
+    assert_eq!(saved.archive.entries, 3_000);
+    let manifest = world.manifest(saved.archive.manifest).await.unwrap();
+    let first = manifest.entries().next().unwrap();
+    assert_eq!(first.path, Path::new("dir-0/in"));
+    world.restore(&saved, "restored").await.unwrap();
+    let last = fs::read(world.path("restored/dir-1499/in/file")).unwrap();
+    assert_eq!(last, b"dir-1499/in");
+}
+
+#[tokio::test]
 async fn what_is_read_only_is_no_obstacle() {
     let world = World::new();
     world.write("tree/locked/file", b"one");
