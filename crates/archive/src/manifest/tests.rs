@@ -220,7 +220,7 @@ impl BlobStore for Blobs {
 
 #[tokio::test]
 async fn a_manifest_that_is_too_long_for_a_blob_is_divided() {
-    let count = 250_000_u32;
+    let count = 300_000_u32;
     let entries = (0..count).map(|number| {
         let kind = Kind::File(File {
             size: 0,
