@@ -62,11 +62,6 @@ const RULES: &[Rule] = &[
         why: "an executor runs steps; whom it tells is the runner's business",
     },
     Rule {
-        name: "outrider-archive",
-        may_use: &["outrider-model"],
-        why: "an archive is files and blobs; how blobs travel is the runner's business",
-    },
-    Rule {
         name: "outrider-github",
         may_use: &["outrider-model"],
         why: "a client of GitHub knows GitHub, and our words for it",
