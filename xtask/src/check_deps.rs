@@ -88,6 +88,7 @@ const RULES: &[Rule] = &[
     Rule {
         name: "outrider-runner",
         may_use: &[
+            "outrider-archive",
             "outrider-executor",
             "outrider-api",
             "outrider-model",
@@ -116,6 +117,7 @@ const RULES: &[Rule] = &[
         name: "outrider",
         may_use: &[
             "outrider-api",
+            "outrider-archive",
             "outrider-blobs",
             "outrider-config",
             "outrider-executor",
@@ -137,6 +139,7 @@ const RULES: &[Rule] = &[
         may_use: &[
             "outrider",
             "outrider-api",
+            "outrider-archive",
             "outrider-blobs",
             "outrider-config",
             "outrider-executor",

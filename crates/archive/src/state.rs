@@ -88,16 +88,17 @@ impl TreeState {
         }
         let new = PathBuf::from([path.as_os_str(), ".new".as_ref()].join("".as_ref()));
         let mut options = fs::OpenOptions::new();
-        let mut file = options
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&new)?;
-        file.write_all(&HEAD)?;
-        file.write_all(&hash(&out.0).0)?;
-        file.write_all(&out.0)?;
-        fs::rename(&new, path)
+        options.write(true).create(true).truncate(true).mode(0o600);
+        let mut file = options.open(&new)?;
+        let written = file
+            .write_all(&HEAD)
+            .and_then(|()| file.write_all(&hash(&out.0).0))
+            .and_then(|()| file.write_all(&out.0))
+            .and_then(|()| fs::rename(&new, path));
+        written.inspect_err(|_| {
+            // There is an error already that says more.
+            let _ = fs::remove_file(&new);
+        })
     }
 
     /// The identity that a file had, if it tells that the file is the same.

@@ -5,7 +5,6 @@ use fastcdc::v2020::FastCDC;
 use super::{AVERAGE_CHUNK, MAX_CHUNK, MIN_CHUNK};
 
 /// Takes the bytes of a segment and gives its chunks.
-#[derive(Default)]
 pub(crate) struct Cutter {
     bytes: Vec<u8>,
     /// The bytes before this one are cut already.
@@ -13,6 +12,13 @@ pub(crate) struct Cutter {
 }
 
 impl Cutter {
+    pub fn new() -> Self {
+        Self {
+            bytes: Vec::with_capacity(2 * MAX_CHUNK + MAX_CHUNK / 4),
+            start: 0,
+        }
+    }
+
     /// Takes some more bytes of the segment. `each` gets the chunks that are certain by now.
     pub fn feed<E>(
         &mut self,
@@ -68,7 +74,7 @@ mod tests {
     }
 
     fn cut(bytes: &[u8], step: usize) -> Vec<Vec<u8>> {
-        let mut cutter = Cutter::default();
+        let mut cutter = Cutter::new();
         let mut chunks = Vec::new();
         let mut each = |chunk: &[u8]| -> Result<(), ()> {
             chunks.push(chunk.to_owned());

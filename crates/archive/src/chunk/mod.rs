@@ -18,8 +18,8 @@ pub(crate) const MAX_CHUNK: usize = 1024 * 1024;
 /// A frame of a chunk can be larger than the chunk, but not by more than this.
 pub(crate) const MAX_FRAME: usize = MAX_CHUNK + MAX_CHUNK / 64;
 
-/// A pack is complete once it is so long.
-pub(crate) const PACK: usize = 7 * 1024 * 1024;
+/// A pack is complete once it is so long. Each thread of a save fills one.
+pub(crate) const PACK: usize = 4 * 1024 * 1024;
 
 /// The BLAKE3 of these bytes.
 pub(crate) fn hash(bytes: &[u8]) -> BlobHash {

@@ -184,13 +184,13 @@ impl<R: Read> Reader<R> {
             _ => Kind::HardLink(self.number_up_to(u64::from(u32::MAX))? as u32),
         };
         // Where a root lies says the path; others lie in the root that came last.
-        let outside = match flags & IS_ROOT {
-            0 => before.last().ok_or(InvalidManifest::NoDirectory)?.outside,
-            _ => depth(&path).saturating_sub(1) as u8,
+        let root = match flags & IS_ROOT {
+            0 => before.last().ok_or(InvalidManifest::NoDirectory)?.root,
+            _ => depth(&path) as u8,
         };
         let entry = Entry {
             base,
-            outside,
+            root,
             path,
             mode,
             modified,

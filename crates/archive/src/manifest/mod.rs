@@ -3,6 +3,8 @@
 mod check;
 mod decode;
 mod encode;
+#[cfg(test)]
+mod tests;
 mod transfer;
 
 use std::ffi::OsStr;
@@ -61,8 +63,8 @@ pub struct Manifest {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub base: Base,
-    /// So many names of the path are directories on the way, which the archive does not hold.
-    pub outside: u8,
+    /// How many names the path of its root has: the archive holds nothing above that.
+    pub root: u8,
     pub path: Box<[u8]>,
     pub mode: u16,
     pub modified: Time,
@@ -124,13 +126,13 @@ impl Entry {
         Way {
             base: self.base,
             path: &self.path,
-            outside: usize::from(self.outside),
+            outside: usize::from(self.root.saturating_sub(1)),
         }
     }
 
     /// Whether nothing above it is in the archive.
     pub fn is_root(&self) -> bool {
-        self.path.is_empty() || depth(&self.path) == usize::from(self.outside) + 1
+        depth(&self.path) == usize::from(self.root)
     }
 
     /// In the order of archives.

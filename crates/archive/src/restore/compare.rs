@@ -1,5 +1,6 @@
 //! What is there already.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -36,6 +37,12 @@ enum Verdict {
     Wanted,
 }
 
+/// The verdicts on some entries.
+struct Compared {
+    run: Range<usize>,
+    verdicts: Vec<Verdict>,
+}
+
 impl Restore<'_> {
     /// Compares what is there with what is wanted; restores symlinks, which are quickly made. Says
     /// of each entry whether it must be written, and of files that are kept the identity.
@@ -51,7 +58,7 @@ impl Restore<'_> {
         let count = self.manifest.entries.len();
         let mut wanted = vec![true; count];
         let mut identities = vec![None; count];
-        for (run, verdicts) in parts.into_iter().flatten() {
+        for Compared { run, verdicts } in parts.into_iter().flatten() {
             for (at, verdict) in run.zip(verdicts) {
                 if let Verdict::Kept(identity) = verdict {
                     wanted[at] = false;
@@ -59,6 +66,7 @@ impl Restore<'_> {
                 }
             }
         }
+        want_apart(&mut wanted, &identities);
         Ok((wanted, identities))
     }
 
@@ -83,47 +91,59 @@ impl Restore<'_> {
         parents
     }
 
+    /// Compares run after run until none is left.
     fn compare_runs(
         &self,
         next: &AtomicUsize,
         fresh_parents: &[bool],
-    ) -> Result<Vec<(Range<usize>, Vec<Verdict>)>, Error> {
+    ) -> Result<Vec<Compared>, Error> {
         let mut directories = Directories::new(self.bases, Missing::Make);
-        let mut buffer = Vec::new();
-        let count = fresh_parents.len();
+        let mut buffer = vec![0; STEP];
         let mut all = Vec::new();
         loop {
             let start = next.fetch_add(RUN, Ordering::Relaxed);
-            if start >= count {
+            if start >= fresh_parents.len() {
                 return Ok(all);
             }
-            let run = start..count.min(start + RUN);
+            let run = start..fresh_parents.len().min(start + RUN);
             self.session.check()?;
-            let mut verdicts = Vec::with_capacity(RUN);
-            for at in run.clone() {
-                let entry = &self.manifest.entries[at];
-                let failed = self.failed("write", entry);
-                let place = directories.parent(entry.way());
-                let (parent, name) = place.map_err(&failed)?;
-                let verdict = match &entry.kind {
-                    Kind::File(_) if fresh_parents[at] => Ok(Verdict::Wanted),
-                    Kind::File(file) => self.file(at, file, parent, name, &mut buffer),
-                    Kind::Symlink(target) => symlink(entry, target, parent, name),
-                    Kind::Directory | Kind::HardLink(_) => Ok(Verdict::Wanted),
-                };
-                verdicts.push(verdict.map_err(&failed)?);
-            }
-            all.push((run, verdicts));
+            let verdict = |at| self.entry(at, fresh_parents[at], &mut directories, &mut buffer);
+            let verdicts = run.clone().map(verdict).collect::<Result<_, _>>()?;
+            all.push(Compared { run, verdicts });
         }
     }
 
+    fn entry(
+        &self,
+        at: usize,
+        is_fresh: bool,
+        directories: &mut Directories<'_>,
+        buffer: &mut [u8],
+    ) -> Result<Verdict, Error> {
+        let entry = &self.manifest.entries[at];
+        let mut compare = || match &entry.kind {
+            Kind::Directory | Kind::HardLink(_) => Ok(Verdict::Wanted),
+            Kind::File(_) if is_fresh => Ok(Verdict::Wanted),
+            Kind::File(file) => {
+                let (parent, name) = directories.parent(entry.way())?;
+                self.file(at, file, parent, name, buffer)
+            }
+            Kind::Symlink(target) => {
+                let (parent, name) = directories.parent(entry.way())?;
+                symlink(entry, target, parent, name)
+            }
+        };
+        compare().map_err(|error| self.failed("write", entry)(error))
+    }
+
+    /// Compares what is at the place of a file.
     fn file(
         &self,
         number: usize,
         file: &File,
         parent: BorrowedFd<'_>,
         name: &[u8],
-        buffer: &mut Vec<u8>,
+        buffer: &mut [u8],
     ) -> Result<Verdict, Errno> {
         let stat = match statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => stat,
@@ -139,7 +159,6 @@ impl Restore<'_> {
             Known::Same(known) if known == identity => true,
             Known::Other(known) if known == identity => false,
             _ => {
-                buffer.resize(STEP, 0);
                 // One that cannot be read is replaced.
                 has_content(file, parent, name, buffer).unwrap_or(false)
             }
@@ -150,6 +169,22 @@ impl Restore<'_> {
         let entry = &self.manifest.entries[number];
         self.session.advance(file.data());
         mend(entry, &stat, parent, name).map(|identity| Verdict::Kept(Some(identity)))
+    }
+}
+
+/// Files that are the same one on disk, but two in the archive, are written anew.
+fn want_apart(wanted: &mut [bool], identities: &[Option<Identity>]) {
+    let mut first = HashMap::new();
+    for (at, identity) in identities.iter().enumerate() {
+        let Some(identity) = identity else {
+            continue;
+        };
+        let inode = (identity.device, identity.inode);
+        let before = *first.entry(inode).or_insert(at);
+        if before != at {
+            wanted[before] = true;
+            wanted[at] = true;
+        }
     }
 }
 

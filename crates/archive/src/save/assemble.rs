@@ -230,7 +230,7 @@ impl Assembled {
         self.identities.push(identity);
         self.manifest.entries.push(Entry {
             base: found.base,
-            outside: found.outside,
+            root: found.root,
             path: found.path,
             mode: found.mode,
             modified,

@@ -10,7 +10,7 @@ use super::plan::Plan;
 use crate::chunk::content;
 use crate::error::Error;
 use crate::place::Bases;
-use crate::tree::directories::{Directories, Way};
+use crate::tree::directories::Directories;
 use crate::tree::extents::ranges;
 use crate::tree::walk::{Found, FoundKind};
 use crate::tree::{Identity, Time};
@@ -127,14 +127,9 @@ fn open(
     directories: &mut Directories<'_>,
     found: &Found,
 ) -> Result<Option<(OwnedFd, Identity)>, Errno> {
-    let way = Way {
-        base: found.base,
-        path: &found.path,
-        outside: usize::from(found.outside),
-    };
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let opened = directories
-        .parent(way)
+        .parent(found.way())
         .and_then(|(parent, name)| openat(parent, name, flags, Mode::empty()));
     let open = match opened {
         Ok(open) => open,

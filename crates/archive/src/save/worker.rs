@@ -9,8 +9,8 @@ use super::plan::{Plan, PlannedSegment};
 use super::read::{ReadFile, Reader};
 use super::registry::Registry;
 use crate::chunk::cut::Cutter;
-use crate::chunk::hash;
 use crate::chunk::pack::{Pack, Packer};
+use crate::chunk::{MAX_CHUNK, hash};
 use crate::error::Error;
 use crate::session::Session;
 use crate::tree::directories::{Directories, Missing, OpenBases};
@@ -50,7 +50,8 @@ pub(crate) struct Done {
 struct Pending {
     number: u32,
     hash: BlobHash,
-    bytes: Vec<u8>,
+    /// Where its bytes are in those of the batch.
+    range: Range<usize>,
 }
 
 struct Worker<'a> {
@@ -63,7 +64,7 @@ struct Worker<'a> {
 struct Batch<'a> {
     shared: &'a Shared<'a>,
     pending: Vec<Pending>,
-    bytes: usize,
+    bytes: Vec<u8>,
     packer: Packer,
     pack: Pack,
 }
@@ -76,11 +77,11 @@ pub(crate) fn work(shared: &Shared<'_>) -> Result<(Vec<Done>, Pack), Error> {
         batch: Batch {
             shared,
             pending: Vec::new(),
-            bytes: 0,
+            bytes: Vec::with_capacity(BATCH + MAX_CHUNK),
             packer,
             pack: Pack::default(),
         },
-        cutter: Cutter::default(),
+        cutter: Cutter::new(),
     };
     let directories = Directories::new(shared.bases, Missing::Fail);
     let mut reader = Reader::new(shared.plan, &shared.bases.names, directories);
@@ -169,14 +170,15 @@ impl Batch<'_> {
         let (number, is_new) = self.shared.registry.number(hash, chunk.len());
         numbers.push(number);
         if is_new {
-            self.bytes += chunk.len();
+            let start = self.bytes.len();
+            self.bytes.extend_from_slice(chunk);
             self.pending.push(Pending {
                 number,
                 hash,
-                bytes: chunk.to_owned(),
+                range: start..self.bytes.len(),
             });
         }
-        if self.bytes >= BATCH || self.pending.len() >= BATCH_CHUNKS {
+        if self.bytes.len() >= BATCH || self.pending.len() >= BATCH_CHUNKS {
             self.flush()?;
         }
         Ok(())
@@ -197,14 +199,14 @@ impl Batch<'_> {
             if place.is_some_and(|place| registry.found(chunk.number, place)) {
                 continue;
             }
-            let frame = self.packer.frame(&chunk.bytes);
+            let frame = self.packer.frame(&self.bytes[chunk.range]);
             let frame = frame.map_err(|error| Error::file("compress", "zstd".into(), error))?;
             self.pack.add(chunk.number, frame);
             if self.pack.is_full() {
                 self.shared.upload(std::mem::take(&mut self.pack))?;
             }
         }
-        self.bytes = 0;
+        self.bytes.clear();
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, Stat, openat, readlinkat, statat};
 use rustix::io::Errno;
 
-use super::directories::{Directories, Missing, OpenBases};
+use super::directories::{Directories, Missing, OpenBases, Way};
 use super::extents::{Extent, extents};
 use super::{Identity, Time, mode_of};
 use crate::error::Error;
@@ -15,10 +15,13 @@ use crate::notes::Notes;
 use crate::place::{Base, Place, compare, depth, is_valid, is_within};
 use crate::session::Session;
 
+/// So many places are listed at a time: each holds a directory open.
+const ROOTS: usize = 128;
+
 /// A file, directory or symlink that was found.
 pub(crate) struct Found {
     pub base: Base,
-    pub outside: u8,
+    pub root: u8,
     pub path: Box<[u8]>,
     pub mode: u16,
     pub identity: Identity,
@@ -35,6 +38,14 @@ pub(crate) enum FoundKind {
 }
 
 impl Found {
+    pub fn way(&self) -> Way<'_> {
+        Way {
+            base: self.base,
+            path: &self.path,
+            outside: usize::from(self.root.saturating_sub(1)),
+        }
+    }
+
     pub fn modified(&self) -> Time {
         self.identity.modified
     }
@@ -46,7 +57,7 @@ struct Pending {
     /// In the parent.
     name: Box<[u8]>,
     base: Base,
-    outside: u8,
+    root: u8,
     path: Box<[u8]>,
 }
 
@@ -85,12 +96,17 @@ pub(crate) fn walk(
     };
     let mut all = Part::default();
     let mut directories = Directories::new(bases, Missing::Fail);
-    for place in roots(places) {
-        walk.root(place, &mut directories, &mut all)?;
-    }
-    for part in session.in_parallel(|| walk.work())? {
-        all.found.extend(part.found);
-        all.notes.append(part.notes);
+    for places in roots(places).chunks(ROOTS) {
+        for place in places {
+            walk.root(place, &mut directories, &mut all)?;
+        }
+        if walk.lock().pending.is_empty() {
+            continue;
+        }
+        for part in session.in_parallel(|| walk.work())? {
+            all.found.extend(part.found);
+            all.notes.append(part.notes);
+        }
     }
     all.found.sort_unstable_by(|left, right| {
         (left.base.cmp(&right.base)).then_with(|| compare(&left.path, &right.path))
@@ -117,11 +133,11 @@ impl Walk<'_> {
         directories: &mut Directories<'_>,
         part: &mut Part,
     ) -> Result<(), Error> {
-        let outside = depth(&place.path).saturating_sub(1);
-        let way = super::directories::Way {
+        let root = depth(&place.path);
+        let way = Way {
             base: place.base,
             path: &place.path,
-            outside,
+            outside: root.saturating_sub(1),
         };
         let real = || self.bases.names.real(place.base, &place.path);
         let (parent, name) = match directories.parent(way) {
@@ -139,7 +155,7 @@ impl Walk<'_> {
             parent: Arc::new(parent),
             name: name.into(),
             base: place.base,
-            outside: outside as u8,
+            root: root as u8,
             path: place.path.clone(),
         };
         match self.look(&pending, part)? {
@@ -194,7 +210,7 @@ impl Walk<'_> {
             parent,
             name,
             base,
-            outside,
+            root,
             path,
         } = directory;
         let real = || self.bases.names.real(base, &path);
@@ -219,7 +235,7 @@ impl Walk<'_> {
                 parent: Arc::clone(&open),
                 name: name.into(),
                 base,
-                outside,
+                root,
                 path: join(&path, name),
             };
             if matches!(self.look(&child, part)?, Seen::Directory) {
@@ -259,7 +275,7 @@ impl Walk<'_> {
         match kind {
             Ok(kind) => part.found.push(Found {
                 base: at.base,
-                outside: at.outside,
+                root: at.root,
                 path: at.path.clone(),
                 mode: mode_of(&stat),
                 identity: Identity::of(&stat),

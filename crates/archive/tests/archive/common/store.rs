@@ -59,10 +59,7 @@ impl MemoryStore {
 
 #[async_trait]
 impl BlobStore for MemoryStore {
-    async fn find_chunks(
-        &self,
-        hashes: &[BlobHash],
-    ) -> Result<Vec<Option<ChunkPlace>>, BlobError> {
+    async fn find_chunks(&self, hashes: &[BlobHash]) -> Result<Vec<Option<ChunkPlace>>, BlobError> {
         let inner = self.call()?;
         Ok(hashes
             .iter()

@@ -1,0 +1,5 @@
+//! Archives from the outside: a tree, a store in memory, and another tree.
+
+mod common;
+mod fidelity;
+mod transfers;
