@@ -29,7 +29,7 @@ pub struct TestResult {
     /// What kind of failure it was, for example `AssertionError`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    /// Why it failed or was skipped: the beginning, up to [`MAX_MESSAGE`]. Of a test that passed
+    /// Why it failed or was skipped: the beginning, up to 16 KiB. Of a test that passed
     /// only when it was run again, why it had failed before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,

@@ -9,14 +9,18 @@ use std::process::{Command, ExitCode};
 use super::NAMES;
 use crate::failure::{Failure, code};
 
+/// Set for what was passed on: helpers of two runners must not pass it to and fro.
+const PASSED_ON: &str = "OUTRIDER_HELPER_PASSED_ON";
+
 /// Becomes that program. `None` if there is none.
 pub fn pass_on(arguments: &[OsString]) -> Option<ExitCode> {
     let name = Path::new(arguments.first()?).file_name()?;
-    if name != NAMES[0] {
+    if name != NAMES[0] || std::env::var_os(PASSED_ON).is_some() {
         return None;
     }
     let program = find(name.as_ref())?;
-    let error = Command::new(&program).args(&arguments[1..]).exec();
+    let mut command = Command::new(&program);
+    let error = command.args(&arguments[1..]).env(PASSED_ON, "1").exec();
     let text = format!("cannot run {}: {error}", program.display());
     Some(Failure::new(code::FAILED, text).report())
 }

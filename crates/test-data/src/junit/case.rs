@@ -1,5 +1,6 @@
 //! One `testcase` element.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use quick_xml::events::BytesStart;
@@ -43,7 +44,7 @@ impl Case {
             ..TestResult::default()
         };
         for (name, value) in attributes(element) {
-            match name.as_str() {
+            match name {
                 "name" => result.name = value,
                 "classname" | "class" => result.classname = value,
                 "file" if !value.is_empty() => result.file = Some(value),
@@ -83,7 +84,7 @@ impl Case {
             text: String::new(),
         };
         for (name, value) in attributes_as_text(element) {
-            match name.as_str() {
+            match name {
                 "type" if !value.is_empty() => said.kind = Some(text::name(&value)),
                 "message" => said.headline = text::bounded(value.trim(), MAX_MESSAGE),
                 _ => {}
@@ -163,16 +164,23 @@ impl Said {
 }
 
 /// The attributes of an element, each as one line. What is no attribute is passed over.
-pub(super) fn attributes(element: &BytesStart<'_>) -> impl Iterator<Item = (String, String)> {
+pub(super) fn attributes<'a>(
+    element: &'a BytesStart<'_>,
+) -> impl Iterator<Item = (&'a str, String)> {
     attributes_as_text(element).map(|(name, value)| (name, text::name(&value)))
 }
 
-fn attributes_as_text(element: &BytesStart<'_>) -> impl Iterator<Item = (String, String)> {
+fn attributes_as_text<'a>(
+    element: &'a BytesStart<'_>,
+) -> impl Iterator<Item = (&'a str, Cow<'a, str>)> {
     let mut attributes = element.attributes();
     attributes.with_checks(false);
     attributes.flatten().map(|attribute| {
-        let name = attribute.key.local_name().as_ref().to_owned();
-        (name, text::unescape(&attribute.value).into_owned())
+        let value = match attribute.value {
+            Cow::Borrowed(raw) => text::unescape(raw),
+            Cow::Owned(raw) => Cow::Owned(text::unescape(&raw).into_owned()),
+        };
+        (attribute.key.local_name().into_inner(), value)
     })
 }
 

@@ -196,7 +196,7 @@ impl<R: Read> Report<R> {
             ..around.cloned().unwrap_or_default()
         };
         for (name, value) in case::attributes(element) {
-            match name.as_str() {
+            match name {
                 "name" if !value.is_empty() => suite.name = value,
                 "file" if !value.is_empty() => suite.file = Some(value),
                 _ => {}

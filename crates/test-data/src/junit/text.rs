@@ -57,7 +57,11 @@ pub(super) fn push_reference(text: &mut String, name: &str) {
 
 /// One line of at most [`MAX_NAME`] bytes.
 pub(super) fn name(text: &str) -> String {
-    let line = text.trim().replace(['\n', '\r', '\t'], " ");
+    let text = beginning(text.trim(), MAX_NAME);
+    if !text.contains(char::is_control) {
+        return text.to_owned();
+    }
+    let line = text.replace(['\n', '\r', '\t'], " ");
     bounded(&line, MAX_NAME)
 }
 
