@@ -45,7 +45,7 @@ pub async fn run(context: &StepContext, step: &Step) -> Ended {
         context,
         blobs: context.blobs(),
     };
-    match step {
+    let ended = match step {
         Step::SaveCache(spec) => cache::save(&data, spec).await,
         Step::RestoreCache(spec) => cache::restore(&data, spec).await,
         Step::PersistToWorkspace(spec) => workspace::persist(&data, spec).await,
@@ -56,6 +56,14 @@ pub async fn run(context: &StepContext, step: &Step) -> Ended {
             "the runner does not know what to do for the step \"{}\"",
             step.name()
         ))),
+    };
+    match ended {
+        // The config or the files are wrong: it has run, and failed.
+        Err(Failure::User(problem)) => {
+            data.say(&problem).await;
+            Ok((Exit::Code(1), None))
+        }
+        ended => ended,
     }
 }
 

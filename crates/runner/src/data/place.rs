@@ -46,16 +46,14 @@ impl Places {
 
     /// Where a path of the config is.
     pub fn find(&self, path: &str) -> PathBuf {
-        match tilde(path) {
-            Some(rest) => {
-                let own = self.attempt.join(rest);
-                if own.symlink_metadata().is_ok() || own.starts_with(&self.work) {
-                    own
-                } else {
-                    self.home.join(rest)
-                }
-            }
-            None => self.work.join(path),
+        let Some(rest) = tilde(path) else {
+            return normal(&self.work.join(path));
+        };
+        let own = normal(&self.attempt.join(rest));
+        if own.symlink_metadata().is_ok() || own.starts_with(&self.work) {
+            own
+        } else {
+            normal(&self.home.join(rest))
         }
     }
 
@@ -71,7 +69,7 @@ impl Places {
     }
 
     fn relative(&self, path: &str) -> (Base, PathBuf) {
-        let found = normal(&self.find(path));
+        let found = self.find(path);
         let below = |base: &Path| found.strip_prefix(normal(base)).map(Path::to_owned);
         if let Ok(below) = below(&self.attempt) {
             return (Base::Work, below);
