@@ -4,7 +4,7 @@
 mod common;
 
 use bytes::Bytes;
-use common::{World, passed, submission};
+use common::{CONFIG, World, passed, submission};
 use outrider_api::ErrorCode;
 use outrider_api::client::ClientError;
 use outrider_api::data::{
@@ -18,7 +18,7 @@ use outrider_model::claim::ClaimedTask;
 use outrider_model::report::Report;
 use outrider_server::Collector;
 
-const CONFIG: &str = "
+const TWO_JOBS: &str = "
 version: 2.1
 jobs:
   build:
@@ -67,7 +67,12 @@ struct Job<'a> {
 
 impl World {
     async fn job(&self, project: &str, untrusted: bool) -> Job<'_> {
-        let mut submission = submission(CONFIG);
+        self.job_of(CONFIG, project, untrusted).await
+    }
+
+    /// The first task of a new pipeline, started.
+    async fn job_of(&self, config: &str, project: &str, untrusted: bool) -> Job<'_> {
+        let mut submission = submission(config);
         submission.project = project.to_owned();
         submission.untrusted = untrusted;
         self.admin.submit_pipeline(&submission, None).await.unwrap();
@@ -374,7 +379,7 @@ async fn bad_keys_and_paths_are_refused_in_words() {
 #[tokio::test]
 async fn a_workspace_goes_from_job_to_job() {
     let world = World::start().await;
-    let build = world.job("acme/shop", false).await;
+    let build = world.job_of(TWO_JOBS, "acme/shop", false).await;
     build.put(b"layer").await;
     let layer = AddLayer {
         step: 3,
@@ -412,8 +417,6 @@ async fn timings_are_the_results_of_an_earlier_job() {
         stored.unwrap();
     }
     first.end().await;
-    // The pipeline's other job, and then the next pipeline's.
-    world.start_job().await.end().await;
     let next = world.job("acme/shop", false).await;
     let timings = world.runner.timings(next.by).await.unwrap().unwrap();
     assert_eq!(timings, &b"first second"[..]);
