@@ -105,7 +105,8 @@ pub async fn slot_is_used_again(subject: Subject) {
             output.escape_ascii()
         );
         if round % 2 == 1 {
-            let dirty = subject.exec(&*environment, "touch file ../file", "").await;
+            let shell = "touch file ../file; sleep 1000 &";
+            let dirty = subject.exec(&*environment, shell, "").await;
             assert_eq!(dirty.0.exit, Exit::Code(0));
         }
         environment.cleanup().await.expect("cleanup");

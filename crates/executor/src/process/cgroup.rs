@@ -133,7 +133,7 @@ impl Cgroups {
             match known.is_empty() {
                 Ok(true) => return Ok(known.take()),
                 Ok(false) => return self.make_extra(slot, attempt),
-                // Someone has removed it.
+                // It was removed, by someone or because it was killed.
                 Err(_) => slots.remove(&slot),
             };
         }
@@ -223,6 +223,7 @@ pub(super) struct Cgroup {
     directory: File,
     events: File,
     in_use: AtomicBool,
+    killed: AtomicBool,
     is_extra: bool,
 }
 
@@ -238,6 +239,7 @@ impl Cgroup {
             directory,
             events,
             in_use,
+            killed: AtomicBool::new(false),
             is_extra: false,
         })
     }
@@ -255,9 +257,10 @@ impl Cgroup {
         Arc::clone(self)
     }
 
-    /// Gives it back. Its processes have ended.
+    /// Gives it back. Its processes have ended. One that was killed is not used again: Linux 6.18
+    /// kills whatever is started in it later, too.
     pub fn release(&self) {
-        if self.is_extra {
+        if self.is_extra || self.killed.load(Ordering::Acquire) {
             remove(&self.path);
         }
         self.in_use.store(false, Ordering::Release);
@@ -290,6 +293,7 @@ impl Cgroup {
 
     /// Kills all that is in it and below it, also what is being forked at this moment.
     pub fn kill(&self) -> io::Result<()> {
+        self.killed.store(true, Ordering::Release);
         fs::write(self.path.join("cgroup.kill"), "1")
     }
 }
