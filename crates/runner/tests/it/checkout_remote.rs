@@ -1,0 +1,1 @@
+//! `checkout` from servers that want credentials.
