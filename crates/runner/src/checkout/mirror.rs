@@ -196,6 +196,10 @@ impl Mirror {
     pub fn remove(&self) -> io::Result<()> {
         match std::fs::remove_dir_all(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            // Whatever it is, it is in the way.
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+                std::fs::remove_file(&self.path)
+            }
             removed => removed,
         }
     }

@@ -12,8 +12,8 @@ export GIT_DIR
 if [ -e "$mirror" ]; then
     printf 'Fetching %s into the mirror of this runner\n' "$url"
     # A git that was ended in the middle leaves them.
-    find "$mirror" -name '*.lock' -type f -exec rm -f {} +
-    find "$mirror/objects" -name 'tmp_*' -prune -exec rm -rf {} +
+    said=$(find "$mirror" -name '*.lock' -type f -exec rm -f {} + 2>&1) || damaged
+    said=$(find "$mirror/objects" -name 'tmp_*' -prune -exec rm -rf {} + 2>&1) || damaged
     new=
 else
     printf 'Making a mirror of %s on this runner\n' "$url"

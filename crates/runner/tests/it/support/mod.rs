@@ -6,4 +6,5 @@ pub mod git_server;
 pub mod repository;
 pub mod rig;
 pub mod server;
+pub mod ssh_server;
 pub mod tasks;
