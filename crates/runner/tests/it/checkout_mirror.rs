@@ -212,6 +212,9 @@ async fn a_server_that_is_away_is_told_at_once() {
     assert!(!log.contains("damaged"), "{log}");
 }
 
+/// What happens to a mirror, and how.
+type Damage = (&'static str, fn(&Path));
+
 /// Half of a file is gone.
 fn truncate(path: &Path) {
     let mut permissions = path.metadata().unwrap().permissions();
@@ -225,9 +228,9 @@ fn truncate(path: &Path) {
 async fn a_damaged_mirror_is_made_anew() {
     let place = served();
     let url = place.path().join("shop").display().to_string();
-    let damage: [(&str, fn(&Path)); 6] = [
+    let damage: [Damage; 6] = [
         ("packs are cut", |mirror| {
-            packs(mirror).iter().for_each(|pack| truncate(pack))
+            packs(mirror).iter().for_each(|pack| truncate(pack));
         }),
         ("all packs are gone", |mirror| {
             packs(mirror)
@@ -235,10 +238,10 @@ async fn a_damaged_mirror_is_made_anew() {
                 .for_each(|pack| std::fs::remove_file(pack).unwrap());
         }),
         ("HEAD is gone", |mirror| {
-            std::fs::remove_file(mirror.join("HEAD")).unwrap()
+            std::fs::remove_file(mirror.join("HEAD")).unwrap();
         }),
         ("the config is none", |mirror| {
-            write(mirror, "config", "\0[")
+            write(mirror, "config", "\0[");
         }),
         ("everything is gone", |mirror| {
             std::fs::remove_dir_all(mirror).unwrap();
