@@ -32,10 +32,13 @@ fn origin(directory: &Path) {
     git(directory, &["commit", "--quiet", "-m", "large"]);
 }
 
-/// A pipeline that checks it out.
-async fn check_out(world: &World, repository: &Path) -> PipelineId {
-    let config = "version: 2.1\njobs:\n  build:\n    machine: true\n    steps:\n      \
-                  - checkout\n      - run: git fsck --strict && test -s large\n";
+/// A pipeline that checks it out, with these settings for git.
+async fn check_out(world: &World, repository: &Path, settings: &str) -> PipelineId {
+    let config = format!(
+        "version: 2.1\njobs:\n  build:\n    machine: true\n    \
+         environment: {{ GIT_CONFIG_GLOBAL: \"{settings}\" }}\n    \
+         steps: [checkout, {{ run: git fsck --strict && test -s large }}]\n"
+    );
     let request = SubmitPipeline {
         source: Source::Git {
             url: repository.display().to_string(),
@@ -43,7 +46,7 @@ async fn check_out(world: &World, repository: &Path) -> PipelineId {
             reference: Some("main".to_owned()),
         },
         branch: Some("main".to_owned()),
-        ..submission(config)
+        ..submission(&config)
     };
     let submitted = world.admin().submit_pipeline(&request, None).await;
     submitted.unwrap().id
@@ -54,7 +57,7 @@ async fn log(world: &World, pipeline: PipelineId) -> String {
     String::from_utf8_lossy(&log).into_owned()
 }
 
-/// A setting for git that makes servers stop in the middle of a pack.
+/// Settings for git that make servers stop in the middle of a pack.
 fn stuck(world: &World, ready: &Path) -> String {
     let hook = world.path("hook");
     let script = format!("#!/bin/sh\ntouch {}\nsleep 1000\n", ready.display());
@@ -63,7 +66,7 @@ fn stuck(world: &World, ready: &Path) -> String {
     let settings = world.path("gitconfig");
     let text = format!("[uploadpack]\npackObjectsHook = {}\n", hook.display());
     std::fs::write(&settings, text).unwrap();
-    format!("GIT_CONFIG_GLOBAL={}", settings.display())
+    settings.display().to_string()
 }
 
 #[tokio::test]
@@ -74,13 +77,13 @@ async fn a_runner_killed_while_it_fetches_leaves_a_mirror_that_works() {
     origin(&repository);
     let ready = world.path("ready");
     let stuck = stuck(&world, &ready);
-    let mut runner = world.start_runner("runner", &["-e", &stuck]).await;
-    let pipeline = check_out(&world, &repository).await;
+    let mut runner = world.start_runner("runner", &[]).await;
+    let pipeline = check_out(&world, &repository, &stuck).await;
     world.reaches(pipeline, &ready).await;
     runner.kill9();
     let _runner = world.start_runner("runner", &[]).await;
     assert_eq!(world.outcome(pipeline).await, Outcome::Lost);
-    let pipeline = check_out(&world, &repository).await;
+    let pipeline = check_out(&world, &repository, "/dev/null").await;
     let outcome = world.outcome(pipeline).await;
     let log = log(&world, pipeline).await;
     assert_eq!(outcome, Outcome::Passed, "{log}");
@@ -101,7 +104,7 @@ async fn a_mirror_that_does_not_fit_is_done_without() {
     let _runner = world.start_runner("runner", &[]).await;
     let repository = world.path("origin");
     origin(&repository);
-    let pipeline = check_out(&world, &repository).await;
+    let pipeline = check_out(&world, &repository, "/dev/null").await;
     let outcome = world.outcome(pipeline).await;
     let log = log(&world, pipeline).await;
     assert_eq!(outcome, Outcome::Passed, "{log}");
