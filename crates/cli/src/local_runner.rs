@@ -101,6 +101,7 @@ impl Settings {
             server_url: Some(self.server.url.clone()),
             // Steps are processes of this host.
             program: std::env::current_exe().ok(),
+            mirrors: Some(self.data.join("mirrors")),
             slots: self.slots.max(1),
             max_run_time: self.max_run_time,
             stop_grace: self.stop_grace,

@@ -61,7 +61,7 @@ pub fn of_task(
     }
     let path = |path: &str| environment.resolve(path).to_string_lossy().into_owned();
     let shell_env = path(&format!("~/{SHELL_ENV}"));
-    let directory = path(&task.payload.spec.working_directory);
+    let directory = path(".");
     variables.insert("CIRCLE_WORKING_DIRECTORY".to_owned(), directory);
     variables.insert("CIRCLE_SHELL_ENV".to_owned(), shell_env.clone());
     variables.insert("BASH_ENV".to_owned(), shell_env);

@@ -30,6 +30,9 @@ pub struct RunnerSettings {
     /// A directory in which it remembers what it knows of files that it has saved and restored, so
     /// that it need not read them again. Without it, it reads them.
     pub trees: Option<PathBuf>,
+    /// A directory for mirrors of the repositories that jobs check out. None: every checkout
+    /// fetches from the server. Created with mode 0700.
+    pub mirrors: Option<PathBuf>,
     /// How often leases are renewed.
     pub heartbeat: Duration,
     /// How long the server may hold a claim back while there is no work.
@@ -66,6 +69,7 @@ impl RunnerSettings {
             slots: 1,
             spool: spool.into(),
             trees: None,
+            mirrors: None,
             heartbeat: Duration::from_secs(5),
             claim_wait: Duration::from_secs(30),
             stop_grace: Duration::from_secs(10),

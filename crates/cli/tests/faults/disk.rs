@@ -9,11 +9,11 @@ use outrider_model::{Outcome, Status};
 use crate::common::{World, one_job, submission, wait_for};
 
 /// A file system of a few megabytes. Unmounted when it is dropped.
-struct SmallDisk(PathBuf);
+pub struct SmallDisk(PathBuf);
 
 impl SmallDisk {
     /// None, said aloud, where this process may not mount.
-    fn mount(path: PathBuf, size: &str) -> Option<Self> {
+    pub fn mount(path: PathBuf, size: &str) -> Option<Self> {
         std::fs::create_dir_all(&path).unwrap();
         let options = format!("size={size},mode=0700");
         let mut mount = Command::new("mount");

@@ -7,6 +7,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod checkout;
 mod disk;
 mod logs;
 mod proxy;

@@ -145,10 +145,7 @@ impl StepContext {
             .iter()
             .map(|(name, value)| (name.clone(), value.clone()));
         environment.extend(own);
-        let directory = run
-            .working_directory
-            .as_deref()
-            .unwrap_or(&spec.working_directory);
+        let directory = run.working_directory.as_deref().unwrap_or(".");
         self.exec(ExecRequest {
             shell,
             script: run.command.clone(),

@@ -88,7 +88,8 @@ fn check(source: &Path, target: &Path) -> Result<(), Failure> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(failed(&error)),
     };
-    if there.any(|item| item.file_name() != ".outrider") {
+    let own = |name: OsString| name.as_encoded_bytes().starts_with(b".outrider-");
+    if there.any(|item| !own(item.file_name())) {
         let text = "{} is not empty. Give checkout another path, or remove what is in there";
         return Err(Failure::User(
             text.replace("{}", &target.display().to_string()),

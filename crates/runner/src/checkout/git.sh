@@ -1,86 +1,86 @@
-# Checks a git repository out. All values come from variables.
-url=$OUTRIDER_CHECKOUT_URL
-directory=$OUTRIDER_CHECKOUT_DIRECTORY
-revision=$OUTRIDER_CHECKOUT_REVISION
-reference=$OUTRIDER_CHECKOUT_REFERENCE
-branch=$OUTRIDER_CHECKOUT_BRANCH
-filter=$OUTRIDER_CHECKOUT_FILTER
-depth=$OUTRIDER_CHECKOUT_DEPTH
-
-fail() {
-    printf '%s\n' "$@" >&2
-    exit 1
+# Checks a commit out, after fetching it unless that was done.
+connect() {
+    git remote set-url origin "$url" 2>/dev/null || git remote add origin "$url"
+    git config gc.auto 0
 }
 
-command -v git >/dev/null 2>&1 ||
-    fail "There is no git here, and checkout needs it." "Install git on the runner's host or in the job's image."
-
-mkdir -p -- "$directory"
-cd -- "$directory"
-if [ -e .git ]; then
-    printf 'Fetching %s into the repository in %s\n' "$url" "$directory"
-    git remote set-url origin "$url" 2>/dev/null || git remote add origin "$url"
-else
-    for entry in * .[!.]* ..?*; do
-        # The runner's own directory does not count.
-        if [ "$entry" != .outrider ] && { [ -e "$entry" ] || [ -L "$entry" ]; }; then
-            fail "$directory is not empty and not a git repository." \
-                "Remove what is in there, or give checkout another path."
-        fi
-    done
-    printf 'Cloning %s into %s\n' "$url" "$directory"
-    git init --quiet .
-    git remote add origin "$url"
-fi
-git config gc.auto 0
-
-# A part of what is asked for may not be on the server: the caller tells.
 fetch() {
     if [ -n "$depth" ]; then
         # Tags would bring their history along.
-        git fetch --quiet --force --no-tags "--depth=$depth" origin "$@"
+        talk fetch --quiet --force --no-tags "--depth=$depth" origin "$@"
         return
     fi
     if [ -n "$filter" ]; then
-        # Fetching without file contents is broken in git 2.41.0, and not every server offers it.
-        case $(git --version) in
-            *' 2.41.0'*) ;;
-            *) git fetch --quiet --force --tags "--filter=$filter" origin "$@" 2>/dev/null && return 0 ;;
-        esac
+        talk fetch --quiet --force --no-tags "--filter=$filter" origin "$@" && return 0
+        # Once file contents are left out, they are to be had from the server only.
+        [ -z "$(find .git/objects -name '*.promisor')" ] || return
+        filter=
         git config --unset remote.origin.promisor || true
         git config --unset remote.origin.partialclonefilter || true
     fi
-    git fetch --quiet --force --tags origin "$@"
+    talk fetch --quiet --force --no-tags origin "$@"
 }
 
-if [ -n "$reference" ]; then
-    case $reference in
-        -*) fail "\`$reference\` is not a branch, a tag or a ref." ;;
-    esac
-    fetch "$reference"
-    fetched=$(git rev-parse --verify --quiet FETCH_HEAD^{commit})
-else
-    fetch '+refs/heads/*:refs/remotes/origin/*'
-    git remote set-head origin --auto >/dev/null 2>&1 || true
-    fetched=$(git rev-parse --verify --quiet 'refs/remotes/origin/HEAD^{commit}' || true)
-fi
+# Only what is asked for, and no more history than that takes.
+obtain_shallow() {
+    if [ -n "$revision" ] && fetch "+$revision:refs/outrider/wanted"; then
+        commit=$(known "$revision") && return 0
+    fi
+    fetch "+${reference:-HEAD}:refs/outrider/wanted" || return
+    ! commit=$(known "${revision:-refs/outrider/wanted}") || return 0
+    printf 'Commit %s is not among the last %s: fetching all\n' "$revision" "$depth"
+    depth=
+    ! [ -e .git/shallow ] || talk fetch --quiet --force --no-tags --unshallow origin || return
+    obtain refs/remotes/origin
+}
 
-if [ -n "$revision" ]; then
-    commit() { git rev-parse --verify --quiet --end-of-options "$revision^{commit}"; }
-    case $revision in
-        -*) fail "\`$revision\` is not a commit." ;;
-    esac
-    commit >/dev/null 2>&1 || fetch "$revision" || fetch '+refs/heads/*:refs/remotes/origin/*'
-    target=$(commit) || fail "There is no commit $revision in $url." "Was it pushed?"
+# Fetching without file contents is broken in git 2.41.0.
+case $(git --version) in
+    *' 2.41.0'*) filter= ;;
+esac
+if [ -n "${OUTRIDER_CHECKOUT_SEEDED-}" ]; then
+    cd -- "$directory"
+    connect
+    commit=$(known refs/outrider/wanted) || exit "$OUTRIDER_CHECKOUT_DAMAGED"
 else
-    target=$fetched
+    enter
+    if [ -e .git ]; then
+        printf 'Fetching %s into the repository in %s\n' "$url" "$directory"
+    else
+        printf 'Cloning %s into %s\n' "$url" "$directory"
+        git init --quiet .
+    fi
+    connect
+    if [ -n "$depth" ]; then
+        obtain_shallow || complain
+    else
+        [ -n "$revision$reference" ] || ask || complain
+        obtain refs/remotes/origin || complain
+    fi
+    [ -n "$commit" ] || missing
 fi
-[ -n "$target" ] || fail "Nothing tells which commit to check out." "Give the pipeline a branch, a tag or a revision."
+git update-ref -d refs/outrider/wanted 2>/dev/null || true
 
 if [ -n "$branch" ]; then
-    git checkout --quiet --force -B "$branch" "$target"
-    printf 'Branch %s is at %s\n' "$branch" "$target"
+    set -- -B "$branch"
+    where="Branch $branch"
 else
-    git checkout --quiet --force --detach "$target"
-    printf 'HEAD is at %s\n' "$target"
+    set -- --detach
+    where=HEAD
 fi
+if ! said=$(git checkout --quiet --force "$@" "$commit" 2>&1); then
+    case $said in
+        # File contents come only now where they were left out.
+        *'promisor remote'*) complain ;;
+    esac
+    printf '%s\n' "$said" >&2
+    # What came from a damaged mirror is made anew; an existing repository is the job's own.
+    if [ -e .git/outrider-new ] && ! git fsck --no-dangling --no-progress >/dev/null 2>&1; then
+        rm -rf .git
+        exit "$OUTRIDER_CHECKOUT_DAMAGED"
+    fi
+    exit 1
+fi
+[ -z "$said" ] || printf '%s\n' "$said" >&2
+rm -f .git/outrider-new
+printf '%s is at %s\n' "$where" "$commit"

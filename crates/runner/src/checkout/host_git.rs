@@ -8,7 +8,7 @@ use std::process::Stdio;
 
 use tokio::process::Command;
 
-use super::git_variables;
+use super::variables::for_git;
 use crate::driver::Failure;
 
 /// Runs git with the environment of the step. It ends when the future is dropped.
@@ -20,14 +20,7 @@ pub struct HostGit {
 impl HostGit {
     /// With the variables of the step.
     pub fn new(variables: &BTreeMap<String, String>) -> Self {
-        let mut variables = git_variables(variables);
-        // Set inside hooks, and they would point git at another repository.
-        variables.retain(|name, _| {
-            !matches!(
-                name.as_str(),
-                "GIT_DIR" | "GIT_WORK_TREE" | "GIT_INDEX_FILE"
-            )
-        });
+        let variables = for_git(variables, None);
         Self { variables }
     }
 

@@ -4,8 +4,9 @@ mod copy;
 mod directory;
 mod git;
 mod host_git;
+mod mirror;
+mod variables;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use outrider_model::plan::{CheckoutStep, Source};
@@ -20,10 +21,7 @@ type Ended = Result<(Exit, Option<Usage>), Failure>;
 /// Runs the step.
 pub async fn run(context: &StepContext, step: &CheckoutStep) -> Ended {
     let payload = &context.task.payload;
-    let path = step
-        .path
-        .as_deref()
-        .unwrap_or(&payload.spec.working_directory);
+    let path = step.path.as_deref().unwrap_or(".");
     match &payload.trigger.source {
         Source::None => Err(Failure::User(
             "this pipeline was triggered without code. Trigger it with a git repository \
@@ -68,14 +66,4 @@ pub fn host_path(context: &StepContext, path: &str) -> PathBuf {
         Ok(below) => context.environment.directory().join(below),
         Err(_) => seen,
     }
-}
-
-/// The variables for git: nothing asks anybody, nothing cleans up while the job runs.
-fn git_variables(variables: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-    let mut variables = variables.clone();
-    variables.insert("GIT_TERMINAL_PROMPT".to_owned(), "0".to_owned());
-    variables
-        .entry("GIT_SSH_COMMAND".to_owned())
-        .or_insert_with(|| "ssh -o BatchMode=yes".to_owned());
-    variables
 }

@@ -1,42 +1,14 @@
-//! `checkout`, with the process executor and a real git.
+//! `checkout` from a directory of the host, with the process executor and a real git.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
-use std::sync::Arc;
 
-use outrider_executor::process::{ProcessExecutor, ProcessSettings};
 use outrider_model::Outcome;
-use outrider_model::plan::{CheckoutMethod, CheckoutStep, Source, Step, Trigger};
+use outrider_model::plan::{CheckoutStep, Source, Step, Trigger};
 
+use crate::support::repository::{Host, git, rig, write};
 use crate::support::rig::{Rig, soon};
 use crate::support::tasks::{run, task_of};
-
-fn rig() -> Rig {
-    let directory = tempfile::tempdir().unwrap();
-    let mut settings = ProcessSettings::new(directory.path().join("work"), "anna");
-    settings.cgroups = false;
-    let executor = Arc::new(ProcessExecutor::new(settings));
-    Rig::with_executor(directory, Arc::default(), executor)
-}
-
-fn git(directory: &Path, arguments: &[&str]) -> String {
-    let output = Command::new("git")
-        .args(["-c", "user.name=T", "-c", "user.email=t@example.com"])
-        .args(["-c", "init.defaultBranch=main"])
-        .args(arguments)
-        .current_dir(directory)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "git {arguments:?}: {output:?}");
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
-}
-
-fn write(directory: &Path, path: &str, content: &str) {
-    let path = directory.join(path);
-    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    std::fs::write(path, content).unwrap();
-}
 
 /// A repository with a commit, and changes on top of it.
 fn repository(directory: &Path) {
@@ -61,21 +33,20 @@ fn repository(directory: &Path) {
 
 /// Runs `checkout` and then a script in the working directory.
 async fn check_out(
-    rig: &Rig,
+    rig: Rig,
     source: Source,
     step: CheckoutStep,
     script: &str,
 ) -> (Outcome, String) {
-    let mut work = task_of(vec![Step::Checkout(step), Step::Run(run(script))]);
-    work.payload.trigger = Trigger {
+    let trigger = Trigger {
         source,
         ..Trigger::default()
     };
-    let life = rig.start();
-    let id = rig.server.queue(work);
-    let finished = soon(rig.server.finished(id)).await;
-    rig.end(life).await;
-    (finished.outcome, rig.server.log(id))
+    let host = Host::of(rig);
+    let task = host.queue(trigger, step, script);
+    let ended = host.ended(task).await;
+    host.end().await;
+    ended
 }
 
 fn directory(path: &Path, committed: bool) -> Source {
@@ -101,7 +72,7 @@ async fn a_working_tree_is_copied_as_it_is() {
         git log --format='commit: %s'
         git status --short | sort";
     let (outcome, log) = check_out(
-        &rig,
+        rig,
         directory(&source, false),
         CheckoutStep::default(),
         script,
@@ -129,7 +100,7 @@ async fn head_is_taken_where_that_is_asked_for() {
         test -z \"$(git status --short)\"
         git branch --show-current";
     let (outcome, log) = check_out(
-        &rig,
+        rig,
         directory(&source, true),
         CheckoutStep::default(),
         script,
@@ -152,21 +123,21 @@ async fn a_directory_inside_a_repository_is_taken_alone() {
         let source = rig.directory.path().join("source");
         repository(&source);
         let source = directory(&source.join("sub"), committed);
-        let (outcome, log) = check_out(&rig, source, CheckoutStep::default(), script).await;
+        let (outcome, log) = check_out(rig, source, CheckoutStep::default(), script).await;
         assert_eq!(outcome, Outcome::Passed, "{log}");
     }
 }
 
 #[tokio::test]
 async fn without_git_everything_is_copied_and_that_is_said() {
-    let rig = rig();
-    let source = rig.directory.path().join("source");
+    let place = tempfile::tempdir().unwrap();
+    let source = place.path().join("source");
     write(&source, "a", "a");
     write(&source, "ignored", "b");
     write(&source, "deep/er/c", "c");
     let script = "cat a ignored deep/er/c";
     let (outcome, log) = check_out(
-        &rig,
+        rig(),
         directory(&source, false),
         CheckoutStep::default(),
         script,
@@ -179,7 +150,7 @@ async fn without_git_everything_is_copied_and_that_is_said() {
     );
     assert!(log.ends_with("3 files copied\nabc"), "{log}");
     let (outcome, log) = check_out(
-        &self::rig(),
+        rig(),
         directory(&source, true),
         CheckoutStep::default(),
         "true",
@@ -192,10 +163,11 @@ async fn without_git_everything_is_copied_and_that_is_said() {
 #[tokio::test]
 async fn the_runners_own_directory_below_the_source_is_not_copied_into_itself() {
     let rig = rig();
-    let source = rig.directory.path();
+    let source = rig.directory.path().to_owned();
+    let source = source.as_path();
     write(source, "a", "a");
     let (outcome, log) = check_out(
-        &rig,
+        rig,
         directory(source, false),
         CheckoutStep::default(),
         "cat a; test ! -e work/x",
@@ -212,7 +184,7 @@ async fn repositories_inside_a_repository_come_along() {
     repository(&source.join("nested"));
     let script = "test -e nested/changed; test ! -e nested/ignored; test ! -e nested/.git";
     let (outcome, log) = check_out(
-        &rig,
+        rig,
         directory(&source, false),
         CheckoutStep::default(),
         script,
@@ -229,7 +201,7 @@ async fn a_repository_without_a_commit_is_copied() {
     git(&source, &["init", "--quiet"]);
     write(&source, "a", "a");
     let (outcome, log) = check_out(
-        &rig,
+        rig,
         directory(&source, false),
         CheckoutStep::default(),
         "cat a; test -e .git",
@@ -253,124 +225,10 @@ async fn what_cannot_be_checked_out_is_told() {
             "does not appear to be a git repository",
         ),
     ] {
-        let (outcome, log) = check_out(&rig(), source, CheckoutStep::default(), "true").await;
+        let (outcome, log) = check_out(rig(), source, CheckoutStep::default(), "true").await;
         assert_eq!(outcome, Outcome::Failed);
         assert!(log.contains(part), "{log}");
     }
-}
-
-#[tokio::test]
-async fn a_git_repository_is_cloned_at_the_revision() {
-    let place = tempfile::tempdir().unwrap();
-    let origin = place.path().join("o'rigin $(x)");
-    repository(&origin);
-    let first = git(&origin, &["rev-parse", "HEAD"]);
-    git(&origin, &["commit", "--quiet", "-am", "two"]);
-    git(&origin, &["tag", "v1"]);
-    let second = git(&origin, &["rev-parse", "HEAD"]);
-    let url = format!("file://{}", origin.display());
-    let bare = origin.display().to_string();
-    for (url, revision, reference, method, expected) in [
-        (
-            &url,
-            Some(&first),
-            Some("main"),
-            CheckoutMethod::Blobless,
-            &first,
-        ),
-        (&url, None, Some("main"), CheckoutMethod::Full, &second),
-        (&url, None, Some("v1"), CheckoutMethod::Full, &second),
-        (
-            &bare,
-            None,
-            Some("refs/heads/main"),
-            CheckoutMethod::Blobless,
-            &second,
-        ),
-        (&bare, Some(&first), None, CheckoutMethod::Full, &first),
-        (&bare, None, None, CheckoutMethod::Full, &second),
-        (
-            &url,
-            None,
-            Some("main"),
-            CheckoutMethod::Shallow { depth: 1 },
-            &second,
-        ),
-        (
-            &url,
-            Some(&first),
-            Some("main"),
-            CheckoutMethod::Shallow { depth: 1 },
-            &first,
-        ),
-    ] {
-        let source = Source::Git {
-            url: url.clone(),
-            revision: revision.cloned(),
-            reference: reference.map(str::to_owned),
-        };
-        let step = CheckoutStep {
-            method,
-            ..CheckoutStep::default()
-        };
-        let (outcome, log) = check_out(&rig(), source, step, "cat kept; git rev-parse HEAD").await;
-        assert_eq!(outcome, Outcome::Passed, "{log}");
-        assert!(log.ends_with(&format!("committed{expected}\n")), "{log}");
-    }
-    let source = Source::Git {
-        url,
-        revision: Some("f".repeat(40)),
-        reference: None,
-    };
-    let (outcome, log) = check_out(&rig(), source, CheckoutStep::default(), "true").await;
-    assert_eq!(outcome, Outcome::Failed);
-    assert!(log.contains("There is no commit ffff"), "{log}");
-}
-
-#[tokio::test]
-async fn a_second_checkout_fetches_and_files_in_the_way_are_an_error() {
-    let place = tempfile::tempdir().unwrap();
-    let origin = place.path().join("origin");
-    repository(&origin);
-    let source = Source::Git {
-        url: origin.display().to_string(),
-        revision: None,
-        reference: Some("main".to_owned()),
-    };
-    let rig = rig();
-    let step = || Step::Checkout(CheckoutStep::default());
-    let mut again = task_of(vec![step(), step()]);
-    let mut blocked = task_of(vec![Step::Run(run("touch here")), step()]);
-    for task in [&mut again, &mut blocked] {
-        task.payload.trigger.source = source.clone();
-        task.payload.trigger.branch = Some("main".to_owned());
-    }
-    let life = rig.start();
-    let (again, blocked) = (rig.server.queue(again), rig.server.queue(blocked));
-    assert_eq!(
-        soon(rig.server.finished(again)).await.outcome,
-        Outcome::Passed
-    );
-    assert!(
-        rig.server.log(again).contains("Fetching "),
-        "{}",
-        rig.server.log(again)
-    );
-    assert!(
-        rig.server.log(again).contains("Branch main is at "),
-        "{}",
-        rig.server.log(again)
-    );
-    assert_eq!(
-        soon(rig.server.finished(blocked)).await.outcome,
-        Outcome::Failed
-    );
-    assert!(
-        rig.server
-            .log(blocked)
-            .contains("is not empty and not a git repository")
-    );
-    rig.end(life).await;
 }
 
 #[tokio::test]

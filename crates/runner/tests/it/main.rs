@@ -1,6 +1,9 @@
 //! A runner between a fake server and a fake or real executor. One binary: it links once.
 
 mod checkout;
+mod checkout_git;
+mod checkout_mirror;
+mod checkout_remote;
 mod faults;
 mod restart;
 mod running;

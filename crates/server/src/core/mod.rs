@@ -9,6 +9,7 @@ mod people;
 mod pipelines;
 mod runners;
 mod secrets;
+mod source;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -11,7 +11,7 @@ use outrider_model::plan::{JobKind, Plan, Source, Trigger};
 use outrider_model::{JobId, PipelineId};
 use outrider_store::{CancelTarget, Event, EventSeq, NewPipeline, Reserved};
 
-use super::{Core, orbs};
+use super::{Core, orbs, source};
 use crate::ApiError;
 use crate::error::InvalidConfig;
 use crate::watch::Topic;
@@ -27,6 +27,7 @@ impl Core {
         idempotency_key: Option<String>,
     ) -> Result<SubmittedPipeline, ApiError> {
         check_project(&request.project)?;
+        source::check(&request.source)?;
         let reserved = self.reserve_if_named(&request).await?;
         let mut options = self.options(&request, reserved);
         let given = orbs::given(std::mem::take(&mut request.orbs))?;
@@ -34,11 +35,11 @@ impl Core {
             .config_name
             .clone()
             .unwrap_or_else(|| CONFIG_NAME.to_owned());
-        let source = SourceFile::new(name, request.config.clone());
-        options.orbs = self.orbs_for(&source, given).await?;
-        let (source, compiled) = compile(source, options).await?;
+        let file = SourceFile::new(name, request.config.clone());
+        options.orbs = self.orbs_for(&file, given).await?;
+        let (file, compiled) = compile(file, options).await?;
         let warnings =
-            (!compiled.warnings.is_empty()).then(|| compiled.warnings.render(&source, false));
+            (!compiled.warnings.is_empty()).then(|| compiled.warnings.render(&file, false));
         let new = NewPipeline {
             trigger: trigger(&request),
             plan: self.in_its_class(compiled.plan),

@@ -208,6 +208,7 @@ impl Environment for Place {
     fn resolve(&self, path: &str) -> PathBuf {
         match path.strip_prefix('~') {
             Some(below) => self.directory.join(below.trim_start_matches('/')),
+            None if path == "." => self.directory.join("project"),
             None => self.directory.join("project").join(path),
         }
     }
