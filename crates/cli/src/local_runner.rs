@@ -27,6 +27,9 @@ pub struct Settings {
     pub name: String,
     /// Its spool and its working directories lie here.
     pub data: PathBuf,
+    /// What outlives a run of it, and only saves work: mirrors of repositories, what it knows of
+    /// files [default: the same folder].
+    pub kept: Option<PathBuf>,
     /// How to reach the server.
     pub server: ClientSettings,
     /// How many tasks it runs at once.
@@ -57,6 +60,7 @@ impl Settings {
         Self {
             name: name.into(),
             data,
+            kept: None,
             server: ClientSettings {
                 url,
                 token,
@@ -96,12 +100,14 @@ impl Settings {
     }
 
     fn runner_settings(&self) -> RunnerSettings {
+        let kept = self.kept.as_ref().unwrap_or(&self.data);
         RunnerSettings {
             hostname: hostname(),
             server_url: Some(self.server.url.clone()),
             // Steps are processes of this host.
             program: std::env::current_exe().ok(),
-            mirrors: Some(self.data.join("mirrors")),
+            mirrors: Some(kept.join("mirrors")),
+            trees: Some(kept.join("trees")),
             slots: self.slots.max(1),
             max_run_time: self.max_run_time,
             stop_grace: self.stop_grace,

@@ -54,15 +54,20 @@ pub(crate) fn task_data(environment: &dyn Environment) -> PathBuf {
     environment.resolve(&format!("~/{TASK_DATA}"))
 }
 
+/// The same folder as the host sees it, in the attempt's directory.
+pub(crate) fn private_folder(directory: &Path) -> PathBuf {
+    directory.join(TASK_DATA)
+}
+
 /// Whether a step has asked for the end of the job.
 pub(crate) fn is_halted(environment: &dyn Environment) -> bool {
-    let halt = environment.directory().join(TASK_DATA).join(HALT);
+    let halt = private_folder(environment.directory()).join(HALT);
     halt.symlink_metadata().is_ok()
 }
 
 /// Puts timings where the helper looks for them.
 pub(crate) fn provide_timings(environment: &dyn Environment, timings: &[u8]) -> io::Result<()> {
-    let file = environment.directory().join(TASK_DATA).join(TIMINGS);
+    let file = private_folder(environment.directory()).join(TIMINGS);
     if let Some(folder) = file.parent() {
         DirBuilder::new()
             .recursive(true)

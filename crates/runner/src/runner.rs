@@ -67,6 +67,9 @@ impl Runner {
     ///   does not have then waits in the spool for the next start.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), RunnerError> {
         let (spool, leftovers) = Spool::open(&self.settings.spool)?;
+        if let Some(trees) = &self.settings.trees {
+            crate::data::forget_old_trees(trees);
+        }
         let house = House::new(self, spool, shutdown.child());
         let (end, background) = house.start_background();
 

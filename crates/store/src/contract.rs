@@ -130,6 +130,7 @@ cases! { $
     }
     canceling {
         canceling_ends_what_has_not_started,
+        old_pipelines_are_forgotten_whole,
         canceling_stops_what_runs,
         canceling_twice_is_canceling_once,
         canceling_a_job_reaches_its_dependents,

@@ -95,6 +95,10 @@ pub trait Store: DataStore + SecretStore {
     /// `limit` at most.
     async fn end_long_waits(&self, now: Timestamp, limit: u32) -> Result<Overdue>;
 
+    /// Forgets all but the newest `keep` pipelines of each project; tells how many. Those that have
+    /// not ended stay, and what jobs have saved stays until its time is over.
+    async fn forget_pipelines(&self, keep: u32, now: Timestamp) -> Result<u64>;
+
     /// What happened after `after`, oldest first, `limit` events at most; of one pipeline.
     async fn events(&self, pipeline: PipelineId, after: EventSeq, limit: u32)
     -> Result<Vec<Event>>;

@@ -11,6 +11,7 @@ mod continuation;
 mod data;
 mod explain;
 mod fault;
+mod forget;
 mod ids;
 mod insert;
 mod leases;

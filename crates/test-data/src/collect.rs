@@ -69,6 +69,8 @@ pub struct Collector<W: Write> {
     writer: Writer<W>,
     /// The directory that files of tests are named from, under all its names.
     bases: Vec<String>,
+    /// Changes results before they are written: what is secret does not get into them.
+    edit: Box<dyn Fn(&mut TestResult) + Send>,
     reports: u64,
     notes: Vec<Note>,
     more_notes: u64,
@@ -84,10 +86,18 @@ impl<W: Write> Collector<W> {
             bases: names
                 .filter_map(|path| path.to_str().map(str::to_owned))
                 .collect(),
+            edit: Box::new(|_| ()),
             reports: 0,
             notes: Vec::new(),
             more_notes: 0,
         })
+    }
+
+    /// Changes each result before it is written.
+    #[must_use]
+    pub fn editing(mut self, edit: impl Fn(&mut TestResult) + Send + 'static) -> Self {
+        self.edit = Box::new(edit);
+        self
     }
 
     /// Takes a file, or all files below a directory whose names end with `.xml`. What cannot be
@@ -165,6 +175,7 @@ impl<W: Write> Collector<W> {
                 continue;
             }
             self.shorten_file(&mut result);
+            (self.edit)(&mut result);
             self.writer.write(&result).map_err(CollectError::Write)?;
         }
         if left_out > 0 {

@@ -148,7 +148,7 @@ async fn end_what_is_left(store: &dyn Store) -> Result<(), StoreError> {
     let filter = PipelineFilter {
         project: None,
         before: None,
-        limit: REMEMBERED,
+        limit: u32::MAX,
     };
     let pipelines = store.pipelines(filter).await?;
     for left in pipelines.iter().filter(|it| it.finished_at.is_none()) {
@@ -159,6 +159,7 @@ async fn end_what_is_left(store: &dyn Store) -> Result<(), StoreError> {
     store
         .expire_leases(now + AFTER_ALL_LEASES, u32::MAX)
         .await?;
+    store.forget_pipelines(REMEMBERED, now).await?;
     Ok(())
 }
 

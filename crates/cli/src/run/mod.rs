@@ -319,6 +319,7 @@ impl Platform {
             environment,
             images_on_host: args.images_on_host(),
             hurry: Some(runner_shutdown.clone()),
+            kept: Some(folders.data().join("runner")),
             ..local_runner::Settings::new("local", folders.work().join("runner"), url, token)
         };
         let runner = local_runner::start(settings, runner_shutdown.clone())?;

@@ -75,6 +75,7 @@ impl Attempt {
             variables: self.exports.over(&self.variables),
             exports: self.exports.clone(),
             output,
+            redactor: Arc::clone(&self.redactor),
             stop: self.stop.clone(),
         };
         self.work.push(context.run().boxed());

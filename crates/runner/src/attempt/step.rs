@@ -17,7 +17,7 @@ use super::{Happened, Workshop, failure};
 use crate::data::blobs::TaskBlobs;
 use crate::deliver::Delivery;
 use crate::driver::{Event, Failure};
-use crate::redact::Redacted;
+use crate::redact::{Redacted, Redactor};
 use crate::{checkout, data, helper, shell, ssh_keys};
 
 /// A step that has started and not ended.
@@ -96,6 +96,7 @@ pub struct StepContext {
     pub variables: Arc<BTreeMap<String, String>>,
     pub exports: Exports,
     pub output: Arc<Redacted>,
+    pub redactor: Arc<Redactor>,
     pub stop: CancellationToken,
 }
 

@@ -92,7 +92,7 @@ async fn send(step: &DataStep<'_>, file: ArtifactFile) -> Result<NewArtifact, Fa
         }
     }
     Ok(NewArtifact {
-        path: file.name,
+        path: step.context.redactor.redact_text(&file.name).into_owned(),
         parts,
     })
 }

@@ -24,6 +24,7 @@ use outrider_model::report::{Exit, Usage};
 
 use self::blobs::TaskBlobs;
 use self::place::Places;
+pub use self::transfer::forget_old_trees;
 use crate::attempt::StepContext;
 use crate::driver::Failure;
 

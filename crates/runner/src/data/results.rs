@@ -1,13 +1,17 @@
 //! `store_test_results`.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use outrider_api::data::{NamedBlob, StoreTestResults};
 use outrider_model::BlobHash;
 use outrider_model::blob::LARGEST_BLOB;
 use outrider_model::plan::StoreTestResultsStep;
-use outrider_test_data::{CollectError, Collected, Collector};
+use outrider_test_data::{CollectError, Collected, Collector, TestResult};
 
 use super::{DataStep, Ended, done, size};
 use crate::driver::Failure;
+use crate::redact::Redactor;
 
 /// Runs the step.
 pub async fn store(step: &DataStep<'_>, spec: &StoreTestResultsStep) -> Ended {
@@ -72,8 +76,10 @@ async fn collect(
     if found.metadata().is_err() {
         return Ok(None);
     }
+    let redactor = Arc::clone(&step.context.redactor);
     let reading = tokio::task::spawn_blocking(move || {
-        let mut collector = Collector::new(Vec::new(), places.work())?;
+        let collector = Collector::new(Vec::new(), places.work())?;
+        let mut collector = collector.editing(move |result| redact(&redactor, result));
         collector.collect(&found)?;
         collector.finish()
     });
@@ -83,4 +89,23 @@ async fn collect(
     let collected =
         collected.map_err(|error: CollectError| Failure::User(crate::backoff::chain(&error)));
     collected.map(Some)
+}
+
+/// Reports are output too: what is masked in the log is masked here.
+fn redact(redactor: &Redactor, result: &mut TestResult) {
+    let TestResult {
+        suite,
+        classname,
+        name,
+        file,
+        kind,
+        message,
+        ..
+    } = result;
+    let optional = [file, kind, message].into_iter().flatten();
+    for text in [suite, classname, name].into_iter().chain(optional) {
+        if let Cow::Owned(masked) = redactor.redact_text(text) {
+            *text = masked;
+        }
+    }
 }

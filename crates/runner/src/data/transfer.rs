@@ -1,6 +1,8 @@
 //! Archives to and from the store, for caches and workspaces alike.
 
-use std::path::PathBuf;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -12,9 +14,13 @@ use outrider_archive::{
 use super::{DataStep, size};
 use crate::backoff::chain;
 use crate::driver::Failure;
+use crate::helper;
 
 /// How often a long transfer says how far it is.
 const SAY_EVERY: Duration = Duration::from_secs(10);
+
+/// After so long what is known of files is forgotten.
+const OLD: Duration = Duration::from_secs(30 * 24 * 3_600);
 
 impl DataStep<'_> {
     /// Saves files, and says how much it was. Nothing if the step was told to stop.
@@ -111,25 +117,51 @@ impl DataStep<'_> {
         }
     }
 
-    /// Where the runner remembers what it knows of the files in these places: for each scope apart,
-    /// since a state tells of contents.
+    /// Where the runner remembers what it knows of the files in these places; for each scope apart,
+    /// since it tells of contents. What is in the attempt's own directory is gone when that is.
     fn tree_state(&self, places: &[Place], bases: &Bases) -> Option<PathBuf> {
-        let folder = self.context.workshop.settings.trees.as_ref()?;
+        let own = self.context.environment.directory();
         let trigger = &self.context.task.payload.trigger;
+        let tier = if trigger.untrusted {
+            "untrusted"
+        } else {
+            "trusted"
+        };
         let mut hash = blake3::Hasher::new();
-        for part in [
-            trigger.project.as_str(),
-            if trigger.untrusted { "untrusted" } else { "" },
-        ] {
-            hash.update(part.as_bytes()).update(&[0]);
-        }
+        hash.update(trigger.project.as_bytes()).update(&[0]);
+        hash.update(tier.as_bytes()).update(&[0]);
+        let mut lasts = true;
         for place in places {
             let real = bases.locate(place);
+            lasts &= !real.starts_with(own);
             hash.update(real.as_os_str().as_encoded_bytes())
                 .update(&[0]);
         }
+        let folder = match lasts {
+            true => self.context.workshop.settings.trees.clone()?,
+            false => helper::private_folder(own).join("trees"),
+        };
+        if let Err(error) = make_private(&folder) {
+            tracing::warn!("cannot make {}: {error}", folder.display());
+            return None;
+        }
         Some(folder.join(&hash.finalize().to_hex()[..32]))
     }
+}
+
+/// Forgets what was not of use for long: those files are perhaps no more.
+pub fn forget_old_trees(folder: &Path) {
+    for state in folder.read_dir().into_iter().flatten().flatten() {
+        let age = state.metadata().and_then(|found| found.modified());
+        let age = age.ok().and_then(|at| at.elapsed().ok());
+        if age.is_some_and(|age| age > OLD) {
+            let _ = std::fs::remove_file(state.path());
+        }
+    }
+}
+
+fn make_private(folder: &Path) -> std::io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 fn counter() -> (Arc<AtomicU64>, Progress) {

@@ -188,3 +188,30 @@ pub async fn a_stopping_task_may_still_pass(w: World) {
     assert_eq!((job.status, job.reason), (finished(Outcome::Passed), None));
     assert_eq!(w.store.explain(task.task, w.now()).await.unwrap().end, None);
 }
+
+pub async fn old_pipelines_are_forgotten_whole(w: World) {
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        ids.push(w.submit(vec![tasks("a", 2), requires("b", &["a"])]).await);
+        cancel(&w, CancelTarget::Pipeline(ids[ids.len() - 1])).await;
+    }
+    let open = w.submit(vec![job("a")]).await;
+    assert_eq!(w.store.forget_pipelines(2, w.now()).await.unwrap(), 2);
+    let filter = crate::PipelineFilter {
+        project: None,
+        before: None,
+        limit: 10,
+    };
+    let left = w.store.pipelines(filter).await.unwrap();
+    let left: Vec<_> = left.iter().map(|pipeline| pipeline.id).collect();
+    assert_eq!(left, [open, ids[2]]);
+    assert!(w.store.pipeline(ids[0]).await.is_err());
+    assert_eq!(
+        w.job(ids[2], "b").await.summary.status,
+        finished(Outcome::Canceled)
+    );
+    // What is still open works on, and nothing is forgotten twice.
+    assert_eq!(w.claim(2).await.len(), 1);
+    assert_eq!(w.store.forget_pipelines(0, w.now()).await.unwrap(), 1);
+    assert_eq!(w.store.forget_pipelines(0, w.now()).await.unwrap(), 0);
+}

@@ -11,6 +11,8 @@ mod results;
 mod upstream;
 mod uses;
 
+pub(super) use self::uses::Owner;
+
 use std::time::Duration;
 
 use async_trait::async_trait;

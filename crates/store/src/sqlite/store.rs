@@ -55,6 +55,12 @@ impl Store for SqliteStore {
             .await
     }
 
+    async fn forget_pipelines(&self, keep: u32, now: Timestamp) -> Result<u64> {
+        self.writer
+            .write("forget pipelines", now, move |tx| tx.forget_pipelines(keep))
+            .await
+    }
+
     async fn pipelines(&self, filter: PipelineFilter) -> Result<Vec<PipelineSummary>> {
         self.readers
             .long("list pipelines", move |db| views::pipelines(db, &filter))
