@@ -18,11 +18,13 @@ pub fn read(what: &str, file: Option<&Path>) -> Result<String, Failure> {
         })?,
         None if stdin().is_terminal() => {
             hint!("{what} (it is not shown; end with Enter):");
-            typed().map_err(cannot_read)?
+            typed().map_err(|error| cannot_read(&error))?
         }
         None => {
             let mut text = String::new();
-            stdin().read_to_string(&mut text).map_err(cannot_read)?;
+            stdin()
+                .read_to_string(&mut text)
+                .map_err(|error| cannot_read(&error))?;
             text
         }
     };
@@ -30,7 +32,7 @@ pub fn read(what: &str, file: Option<&Path>) -> Result<String, Failure> {
     Ok(line.strip_suffix('\r').unwrap_or(line).to_owned())
 }
 
-fn cannot_read(error: std::io::Error) -> Failure {
+fn cannot_read(error: &std::io::Error) -> Failure {
     Failure::new(code::FAILED, format!("cannot read from stdin: {error}"))
 }
 

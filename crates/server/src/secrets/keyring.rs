@@ -57,7 +57,7 @@ pub enum OpenError {
 pub fn new_key(random: &dyn Random) -> Zeroizing<String> {
     let mut key = Zeroizing::new([0; KEY_LEN]);
     random.fill(&mut *key);
-    Zeroizing::new(STANDARD.encode(&*key))
+    Zeroizing::new(STANDARD.encode(key.as_slice()))
 }
 
 impl Keyring {
