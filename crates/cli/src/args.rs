@@ -10,8 +10,8 @@ use tokio::runtime::Runtime;
 
 use crate::failure::Failure;
 use crate::{
-    bench, completions, config, context, doctor, explain, job, pipeline, project, queue, run,
-    runner, secrets, server, token,
+    artifacts, bench, completions, config, context, doctor, explain, job, pipeline, project, queue,
+    run, runner, secrets, server, test_results, token,
 };
 
 /// Runs pipelines written in CircleCI's config language, on machines of your own.
@@ -69,6 +69,11 @@ pub enum Verb {
     /// Show a job, read its log, approve it, cancel it.
     #[command(subcommand)]
     Job(job::JobVerb),
+    /// List and download the files that jobs stored.
+    #[command(subcommand)]
+    Artifacts(artifacts::ArtifactsVerb),
+    /// Show the tests of a job that failed, with their messages.
+    Tests(test_results::TestsArgs),
     /// Set the secrets of a project: variables and SSH keys.
     #[command(subcommand)]
     Project(project::ProjectVerb),
@@ -119,6 +124,8 @@ impl Verb {
             Self::Runner(verb) => runner::run(verb).await,
             Self::Pipeline(verb) => pipeline::run(verb).await,
             Self::Job(verb) => job::run(verb).await,
+            Self::Artifacts(verb) => artifacts::run(verb).await,
+            Self::Tests(args) => test_results::run(args).await,
             Self::Project(verb) => project::run(verb).await,
             Self::Context(verb) => context::run(verb).await,
             Self::Secrets(verb) => secrets::run(verb).await,

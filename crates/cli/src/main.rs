@@ -1,6 +1,7 @@
 //! The `outrider` command: one binary, a verb for each role.
 
 mod args;
+mod artifacts;
 mod bench;
 mod completions;
 mod config;
@@ -24,6 +25,7 @@ mod secret_key;
 mod secrets;
 mod server;
 mod show;
+mod test_results;
 mod token;
 mod variables;
 

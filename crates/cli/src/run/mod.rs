@@ -4,6 +4,7 @@ mod approvals;
 mod folders;
 mod hurry;
 mod observe;
+mod outputs;
 mod project;
 mod screen;
 mod secrets;
@@ -105,6 +106,9 @@ pub struct RunArgs {
     /// Start without the caches and timings of earlier runs, and leave none.
     #[arg(long, env = "OUTRIDER_FRESH")]
     fresh: bool,
+    /// Copy what jobs store as artifacts to this folder, in a folder for each job.
+    #[arg(long, value_name = "DIR")]
+    artifacts: Option<PathBuf>,
     #[command(flatten)]
     orbs: OrbArgs,
 }
@@ -141,8 +145,10 @@ pub async fn run(args: RunArgs) -> Result<ExitCode, Failure> {
         () = interrupts => Err(Failure::new(code::CANCELED, "stopped before everything had ended")),
         () = platform.runner_failed() => Err(Failure::new(code::LOST, "the runner ended too early")),
     };
+    let told = args.tell_outputs(&platform.client, submitted.id).await;
     platform.end().await?;
     folders.leave();
+    told?;
     ended
 }
 
@@ -225,6 +231,16 @@ impl RunArgs {
         }
         environment.extend(self.environment.iter().cloned());
         Ok(environment)
+    }
+
+    async fn tell_outputs(&self, client: &Client, pipeline: PipelineId) -> Result<(), Failure> {
+        if !self.json {
+            outputs::show_failed_tests(client, pipeline).await?;
+        }
+        match &self.artifacts {
+            Some(folder) => outputs::save_artifacts(client, pipeline, folder).await,
+            None => Ok(()),
+        }
     }
 
     const fn verbosity(&self) -> Verbosity {

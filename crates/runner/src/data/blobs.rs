@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use outrider_api::ErrorCode;
 use outrider_api::client::ClientError;
 use outrider_api::data::{
     AnnounceBlobs, FindChunks, LocateBlobs, NamedBlob, ReportDamage, Transfer,
@@ -81,7 +82,8 @@ impl TaskBlobs {
                 ClientError::Unreachable { .. } => LONGEST_SILENCE,
                 _ => LONGEST_TROUBLE,
             };
-            if !error.is_transient() || began.elapsed() > patience {
+            let full = error.code() == Some(ErrorCode::StorageFull);
+            if full || !error.is_transient() || began.elapsed() > patience {
                 return Err(error);
             }
             backoff.failed(&chain(&error)).await;
@@ -146,6 +148,18 @@ impl TaskBlobs {
     }
 
     async fn fetch(&self, hash: BlobHash, range: Option<Range<u64>>) -> Result<Bytes, BlobError> {
+        match self.fetch_once(hash, range.clone()).await {
+            // A signed URL may have ended: the next one is fresh.
+            Err(BlobError::Unreachable(_)) => self.fetch_once(hash, range).await,
+            fetched => fetched,
+        }
+    }
+
+    async fn fetch_once(
+        &self,
+        hash: BlobHash,
+        range: Option<Range<u64>>,
+    ) -> Result<Bytes, BlobError> {
         let location = self.location(hash).await.map_err(unreachable)?;
         let transfer = location.ok_or(BlobError::Missing(hash))?;
         let got = self
