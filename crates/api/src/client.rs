@@ -1,6 +1,7 @@
 //! The typed HTTP client: what the runner and the command line use.
 
 mod data;
+mod outputs;
 mod secrets;
 mod sse;
 

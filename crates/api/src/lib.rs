@@ -11,6 +11,7 @@ pub mod continuation;
 pub mod data;
 pub mod error;
 pub mod jobs;
+pub mod outputs;
 pub mod paths;
 pub mod pipelines;
 pub mod runner;

@@ -2,21 +2,16 @@
 
 #[expect(dead_code, reason = "the other tests use the rest")]
 mod common;
+mod data_support;
 
-use bytes::Bytes;
-use common::{CONFIG, World, passed, submission};
+use common::World;
+use data_support::{archive, code, named};
 use outrider_api::ErrorCode;
-use outrider_api::client::ClientError;
 use outrider_api::data::{
-    AddLayer, AnnounceBlobs, FindCache, FindChunks, LocateBlobs, NamedBlob, NewArtifact,
-    ReportDamage, SaveCache, StoreArtifacts, StoreTestResults, Transfer,
+    AddLayer, FindChunks, LocateBlobs, NamedBlob, NewArtifact, ReportDamage, StoreArtifacts,
+    StoreTestResults, Transfer,
 };
-use outrider_api::runner::{HeldLease, ReportRequest};
-use outrider_model::BlobHash;
 use outrider_model::blob::{Archive, LARGEST_BLOB, PackIndex, PackedChunk};
-use outrider_model::claim::ClaimedTask;
-use outrider_model::report::Report;
-use outrider_server::Collector;
 
 const TWO_JOBS: &str = "
 version: 2.1
@@ -36,148 +31,6 @@ workflows:
       - test:
           requires: [build]
 ";
-
-fn named(bytes: &[u8]) -> NamedBlob {
-    NamedBlob {
-        hash: BlobHash(*blake3::hash(bytes).as_bytes()),
-        size: bytes.len() as u64,
-    }
-}
-
-fn archive(manifest: &[u8], packs: &[&[u8]]) -> Archive {
-    Archive {
-        manifest: named(manifest).hash,
-        packs: packs.iter().map(|pack| named(pack).hash).collect(),
-        new_packs: Vec::new(),
-        entries: 1,
-        size: 7,
-    }
-}
-
-fn code(error: &ClientError) -> ErrorCode {
-    error.code().unwrap_or_else(|| panic!("{error:?}"))
-}
-
-/// A task that runs, and the calls that it makes.
-struct Job<'a> {
-    world: &'a World,
-    task: ClaimedTask,
-    by: HeldLease,
-}
-
-impl World {
-    async fn job(&self, project: &str, untrusted: bool) -> Job<'_> {
-        self.job_of(CONFIG, project, untrusted).await
-    }
-
-    /// The first task of a new pipeline, started.
-    async fn job_of(&self, config: &str, project: &str, untrusted: bool) -> Job<'_> {
-        let mut submission = submission(config);
-        submission.project = project.to_owned();
-        submission.untrusted = untrusted;
-        self.admin.submit_pipeline(&submission, None).await.unwrap();
-        self.start_job().await
-    }
-
-    async fn start_job(&self) -> Job<'_> {
-        let task = self.claim_one().await;
-        let by = HeldLease {
-            task: task.task,
-            lease: task.lease,
-        };
-        let started = Report {
-            started: true,
-            ..Report::empty(task.task, task.lease)
-        };
-        let job = Job {
-            world: self,
-            task,
-            by,
-        };
-        job.report(started).await;
-        job
-    }
-
-    async fn collect(&self) {
-        Collector::new(&self.core)
-            .collect_once(&self.core)
-            .await
-            .unwrap();
-    }
-}
-
-impl Job<'_> {
-    async fn report(&self, report: Report) {
-        let request = ReportRequest {
-            reports: vec![report],
-        };
-        self.world.runner.report(&request).await.unwrap();
-    }
-
-    async fn end(&self) {
-        self.report(passed(&self.task, b"")).await;
-    }
-
-    async fn announce(&self, blobs: &[NamedBlob]) -> Result<Vec<Option<Transfer>>, ClientError> {
-        let request = AnnounceBlobs {
-            blobs: blobs.to_vec(),
-        };
-        let announced = self.world.runner.announce_blobs(self.by, &request).await;
-        announced.map(|announced| announced.uploads)
-    }
-
-    /// Sends these bytes as this blob.
-    async fn send(&self, blob: NamedBlob, bytes: &[u8]) -> Result<(), ClientError> {
-        let bytes = Bytes::copy_from_slice(bytes);
-        let server = Transfer::Server {};
-        self.world
-            .runner
-            .put_blob(self.by, blob, &server, bytes)
-            .await
-    }
-
-    async fn put(&self, bytes: &[u8]) {
-        let blob = named(bytes);
-        if self.announce(&[blob]).await.unwrap()[0].is_some() {
-            self.send(blob, bytes).await.unwrap();
-        }
-    }
-
-    async fn get(&self, bytes: &[u8]) -> Result<Bytes, ClientError> {
-        let server = Transfer::Server {};
-        let hash = named(bytes).hash;
-        self.world
-            .runner
-            .get_blob(self.by, hash, &server, None)
-            .await
-    }
-
-    async fn is_there(&self, bytes: &[u8]) -> bool {
-        let request = LocateBlobs {
-            hashes: vec![named(bytes).hash],
-        };
-        let located = self.world.runner.locate_blobs(self.by, &request).await;
-        located.unwrap().downloads[0].is_some()
-    }
-
-    async fn save(&self, key: &str, archive: Archive) -> Result<bool, ClientError> {
-        let request = SaveCache {
-            key: key.to_owned(),
-            archive,
-        };
-        let saved = self.world.runner.save_cache(self.by, &request).await;
-        saved.map(|answer| answer.saved)
-    }
-
-    async fn find(&self, key: &str) -> Result<Option<String>, ClientError> {
-        let request = FindCache {
-            keys: vec![key.to_owned()],
-            exact: false,
-        };
-        let found = self.world.runner.find_cache(self.by, &request).await;
-        found.map(|answer| answer.cache.map(|cache| cache.key))
-    }
-}
 
 #[tokio::test]
 async fn what_one_task_saves_another_finds() {

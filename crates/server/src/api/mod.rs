@@ -2,6 +2,7 @@
 
 mod auth;
 mod configs;
+mod content_type;
 mod contexts;
 mod convert;
 mod extract;
@@ -84,8 +85,11 @@ fn versioned() -> (Router<Arc<Core>>, utoipa::openapi::OpenApi) {
         .routes(routes!(jobs::show::handler))
         .routes(routes!(jobs::cancel::handler))
         .routes(routes!(jobs::approve::handler))
+        .routes(routes!(jobs::artifacts::handler))
+        .routes(routes!(jobs::tests::handler))
         .routes(routes!(tasks::show::handler))
         .routes(routes!(tasks::explain::handler))
+        .routes(routes!(tasks::artifact::handler))
         .routes(routes!(tasks::log::handler))
         .routes(routes!(tasks::follow_log::handler))
         .routes(routes!(tokens::list::handler, tokens::create::handler))
@@ -137,10 +141,17 @@ fn versioned() -> (Router<Arc<Core>>, utoipa::openapi::OpenApi) {
         .routes(routes!(configs::compile::handler))
         .routes(routes!(configs::compile_with_defaults::handler))
         .routes(routes!(pipelines::continuation::handler));
-    OpenApiRouter::with_openapi(Document::openapi())
+    let (router, mut document) = OpenApiRouter::with_openapi(Document::openapi())
         .nest(V1, routes)
         .merge(foreign)
-        .split_for_parts()
+        .split_for_parts();
+    // OpenAPI has no way to say that a parameter may have slashes.
+    let paths = std::mem::take(&mut document.paths.paths);
+    document.paths.paths = paths
+        .into_iter()
+        .map(|(path, item)| (path.replace("{*", "{"), item))
+        .collect();
+    (router, document)
 }
 
 /// The OpenAPI 3.1 document of this version.

@@ -12,7 +12,7 @@ use axum::{Json, Router};
 use hyper::body::Incoming;
 use outrider_api::ErrorBody;
 use outrider_api::paths::REQUEST_ID_HEADER;
-use outrider_model::RequestId;
+use outrider_model::{BlobHash, RequestId};
 use tokio::time::Instant;
 use tower_service::Service;
 use tracing::Instrument;
@@ -79,15 +79,25 @@ fn answered(
     response
 }
 
-/// The path with `{id}` for each id in it: few different ones, so that metrics stay few.
+/// The path with `{id}` for each id in it, and likewise: few different ones, so that metrics stay
+/// few.
 fn route(path: &str) -> String {
     let is_id = |part: &str| part.len() == 36 && part.bytes().filter(|c| *c == b'-').count() == 4;
-    let parts = path.split('/');
-    let parts: Vec<_> = parts
-        .map(|part| if is_id(part) { "{id}" } else { part })
-        .collect();
-    parts.join("/")
+    let is_hash = |part: &str| part.parse::<BlobHash>().is_ok();
+    let (path, file) = match path.split_once(ARTIFACT) {
+        Some((task, _)) if path.contains("/tasks/") => (task, "/artifacts/{path}"),
+        _ => (path, ""),
+    };
+    let parts = path.split('/').map(|part| match part {
+        id if is_id(id) => "{id}",
+        hash if is_hash(hash) => "{hash}",
+        part => part,
+    });
+    parts.collect::<Vec<_>>().join("/") + file
 }
+
+/// Behind this stands the path of an artifact.
+const ARTIFACT: &str = "/artifacts/";
 
 #[cfg(test)]
 mod tests {
@@ -95,6 +105,11 @@ mod tests {
     fn ids_do_not_make_routes() {
         let path = "/api/v1/tasks/01957f3e-6c1a-7d2e-9c55-0a4f6b1d2e3f/log";
         assert_eq!(super::route(path), "/api/v1/tasks/{id}/log");
+        let blob = format!("/api/v1/runner/tasks/x/blobs/{}", "0f".repeat(32));
+        assert_eq!(super::route(&blob), "/api/v1/runner/tasks/x/blobs/{hash}");
+        let artifact = "/api/v1/tasks/01957f3e-6c1a-7d2e-9c55-0a4f6b1d2e3f/artifacts/a/b.html";
+        let route = "/api/v1/tasks/{id}/artifacts/{path}";
+        assert_eq!(super::route(artifact), route);
         assert_eq!(super::route("/healthz"), "/healthz");
     }
 }

@@ -79,12 +79,12 @@ fn parse(header: &str) -> Option<Asked> {
     }
 }
 
-/// Bytes of no known kind, or the part of them that was asked for.
-pub fn answer(wanted: Wanted, download: Download) -> Response {
+/// Bytes of a kind, or the part of them that was asked for.
+pub fn answer(wanted: Wanted, download: Download, content_type: &'static str) -> Response {
     let mut headers = HeaderMap::new();
     let text = |text: String| text.parse().ok();
     let entries = [
-        (CONTENT_TYPE, text("application/octet-stream".to_owned())),
+        (CONTENT_TYPE, text(content_type.to_owned())),
         (ACCEPT_RANGES, text("bytes".to_owned())),
         (CONTENT_LENGTH, text(download.length.to_string())),
     ];

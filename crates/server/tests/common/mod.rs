@@ -16,6 +16,7 @@ use outrider_model::{Outcome, Random, RunnerId};
 use outrider_server::{
     Core, DataSettings, Keyring, NoOrbs, Parts, Server, ServerSettings, Timings,
 };
+use outrider_service::crash::CrashHook;
 use outrider_service::{Clock, OsRandom, Shutdown, SystemClock, Tasks};
 use outrider_store::sqlite::{SqliteOptions, SqliteStore};
 
@@ -44,14 +45,18 @@ jobs:
 
 impl World {
     pub async fn start() -> Self {
-        Self::start_with(Timings {
-            startup_grace: Duration::ZERO,
-            ..Timings::default()
-        })
-        .await
+        Self::start_as(Options::default()).await
     }
 
     pub async fn start_with(timings: Timings) -> Self {
+        let options = Options {
+            timings,
+            ..Options::default()
+        };
+        Self::start_as(options).await
+    }
+
+    pub async fn start_as(options: Options) -> Self {
         let data = tempfile::tempdir().unwrap();
         let random: Arc<dyn Random> = Arc::new(OsRandom::new());
         let store =
@@ -59,7 +64,7 @@ impl World {
         let store = Arc::new(store);
         let keyring = Keyring::generate(random.as_ref());
         let token = Token::generate("admin", random.as_ref());
-        let served = serve(&store, &data, timings, keyring, &token).await;
+        let served = serve(&store, &data, options, keyring, &token).await;
         let admin = client(&served.url, token.clone());
         let scope = TokenScope::Class {
             class: "acme/linux".parse().unwrap(),
@@ -89,7 +94,8 @@ impl World {
     pub async fn serve_again(&mut self, keyring: Keyring) {
         self.shutdown.stop();
         let [admin, runner] = &self.tokens;
-        let served = serve(&self.store, &self.data, Timings::default(), keyring, admin).await;
+        let options = Options::default();
+        let served = serve(&self.store, &self.data, options, keyring, admin).await;
         self.admin = client(&served.url, admin.clone());
         self.runner = client(&served.url, runner.clone());
         (self.url, self.shutdown, self.tasks) = (served.url, served.shutdown, served.tasks);
@@ -101,6 +107,10 @@ impl World {
             .submit_pipeline(&submission(config), None)
             .await
             .unwrap()
+    }
+
+    pub const fn admin_token(&self) -> &Token {
+        &self.tokens[0]
     }
 
     /// The files of the blob store.
@@ -145,6 +155,30 @@ impl World {
     }
 }
 
+/// How a server is for a test.
+pub struct Options {
+    pub timings: Timings,
+    pub data: DataSettings,
+    /// Called at points in the middle of something.
+    pub crash: Option<CrashHook>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            timings: Timings {
+                startup_grace: Duration::ZERO,
+                ..Timings::default()
+            },
+            data: DataSettings {
+                min_free_space: Some(0),
+                ..DataSettings::default()
+            },
+            crash: None,
+        }
+    }
+}
+
 struct Served {
     core: Arc<Core>,
     url: String,
@@ -155,7 +189,7 @@ struct Served {
 async fn serve(
     store: &Arc<SqliteStore>,
     data: &tempfile::TempDir,
-    timings: Timings,
+    options: Options,
     keyring: Keyring,
     admin: &Token,
 ) -> Served {
@@ -171,22 +205,19 @@ async fn serve(
         clock: Arc::new(SystemClock),
         random: Arc::new(OsRandom::new()),
         keyring,
-        crash: None,
+        crash: options.crash,
     };
     let settings = ServerSettings {
         listen: ([127, 0, 0, 1], 0).into(),
         log_directory: data.path().join("logs"),
         tls: None,
         behind_tls_proxy: false,
-        timings,
+        timings: options.timings,
         default_class: "acme/default".parse().unwrap(),
         every_job_in: None,
         contexts_must_exist: true,
         webhook: None,
-        data: DataSettings {
-            min_free_space: Some(0),
-            ..DataSettings::default()
-        },
+        data: options.data,
     };
     let shutdown = Shutdown::new();
     let server = Server::bind(parts, settings, shutdown.clone())

@@ -1,5 +1,6 @@
 //! Tasks and their logs.
 
+pub mod artifact;
 pub mod explain;
 pub mod follow_log;
 pub mod log;

@@ -5,6 +5,7 @@ mod blobs;
 mod caches;
 mod outputs;
 mod room;
+mod shown;
 mod uploads;
 
 use futures_util::stream::BoxStream;

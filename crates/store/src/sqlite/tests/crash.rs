@@ -9,19 +9,19 @@ use std::time::Duration;
 
 use outrider_model::plan::{BuildPlan, JobKind, JobPlan, Plan, Trigger, WorkflowPlan};
 use outrider_model::report::{Finished, LogChunk, LogHash, Report};
-use outrider_model::{Outcome, PipelineId, RunnerId, Timestamp};
+use outrider_model::{BlobHash, Outcome, PipelineId, RunnerId, Timestamp};
 
 use super::super::{Mode, SqliteOptions, SqliteStore};
 use super::options;
 use crate::{
-    CancelTarget, Claim, Continuation, EventSeq, NewPipeline, PipelineFilter, RawClaimedTask,
-    RunnerContact, Store,
+    ArchiveRecord, CancelTarget, Claim, Continuation, DataStore, EventSeq, HeldLease, NewBlob,
+    NewCache, NewPipeline, PipelineFilter, RawClaimedTask, RunnerContact, Store,
 };
 
 const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 const LEASE: Duration = Duration::from_secs(20);
 /// How many writes the story has.
-const STEPS: usize = 10;
+const STEPS: usize = 15;
 
 /// A story whose steps are one write each.
 struct Story<'a> {
@@ -66,6 +66,22 @@ impl Story<'_> {
             }
             5 => self.report(1, Some(b"other"), None).await,
             6 => {
+                let blobs = [1, 2].map(|byte| NewBlob {
+                    hash: BlobHash([byte; 32]),
+                    size: 100,
+                });
+                let announced = self.store.announce_blobs(self.held(), blobs.into(), NOW);
+                announced.await.unwrap();
+            }
+            7 => {
+                let stored = self.store.blobs_stored(self.held(), vec![1], NOW);
+                stored.await.unwrap();
+            }
+            8 => {
+                let saved = self.store.save_cache(self.held(), cache(), NOW);
+                assert!(saved.await.unwrap());
+            }
+            9 => {
                 let detail = self.store.pipeline(self.pipeline.unwrap()).await.unwrap();
                 let hold = detail.workflows[0].jobs[1].id;
                 self.store
@@ -73,7 +89,7 @@ impl Story<'_> {
                     .await
                     .unwrap();
             }
-            7 => {
+            10 => {
                 let key = self.tasks[1].continuation_key.as_ref().unwrap().hash();
                 let mut plan = pipeline().plan;
                 plan.setup = false;
@@ -81,14 +97,23 @@ impl Story<'_> {
                 let more = Continuation { key, plan, config };
                 self.store.continue_pipeline(more, NOW).await.unwrap();
             }
-            8 => {
+            11 => {
                 let all = CancelTarget::Pipeline(self.pipeline.unwrap());
                 self.store.cancel(all, "ann".to_owned(), NOW).await.unwrap();
             }
-            _ => {
+            12 => {
                 self.report(1, None, Some((Outcome::Canceled, b"other")))
                     .await;
             }
+            13 => drop(self.store.expire_data(NOW, 9).await.unwrap()),
+            _ => self.store.garbage_gone(vec![2]).await.unwrap(),
+        }
+    }
+
+    fn held(&self) -> HeldLease {
+        HeldLease {
+            task: self.tasks[1].task,
+            lease: self.tasks[1].lease,
         }
     }
 
@@ -111,6 +136,19 @@ impl Story<'_> {
             ..Report::empty(task.task, task.lease)
         };
         self.store.report(vec![report], LEASE, NOW).await.unwrap();
+    }
+}
+
+fn cache() -> NewCache {
+    NewCache {
+        key: "deps".to_owned(),
+        archive: ArchiveRecord {
+            manifest: BlobHash([1; 32]),
+            packs: Vec::new(),
+            entries: 1,
+            size: 7,
+        },
+        retention: LEASE,
     }
 }
 
@@ -177,6 +215,14 @@ async fn everything(store: &SqliteStore) -> String {
         let events = store.events(summary.id, EventSeq(0), 999).await.unwrap();
         seen += &format!("{detail:?}\n{events:?}\n");
     }
+    let (usage, garbage) = (store.data_usage().await, store.garbage(9).await);
+    let known = store.known_blobs(vec![1, 2]).await;
+    seen += &format!(
+        "{:?}\n{:?}\n{:?}\n",
+        usage.unwrap(),
+        garbage.unwrap(),
+        known.unwrap()
+    );
     let (depths, outbox) = (store.queue_depths().await, store.outbox(99).await);
     let runners = store.runners(None).await;
     seen + &format!(

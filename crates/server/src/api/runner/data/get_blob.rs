@@ -46,5 +46,5 @@ pub async fn handler(
     })?;
     let wanted = Wanted::new(&headers, blob.size)?;
     let download = core.read_blobs(vec![blob], wanted.range()).await?;
-    Ok(range::answer(wanted, download))
+    Ok(range::answer(wanted, download, "application/octet-stream"))
 }
