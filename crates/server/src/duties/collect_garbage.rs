@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt};
-use outrider_blobs::{BlobName, BlobsError, Object};
+use outrider_blobs::{BlobName, Object};
 use outrider_model::Timestamp;
 use outrider_store::{BlobObject, DataUsage, Evicted};
 
@@ -163,7 +163,7 @@ async fn delete_orphans(core: &Core) -> Result<(), ApiError> {
         .try_filter_map(|object| async move { Ok(old_blob(&object, now)) });
     let mut pages = std::pin::pin!(old.try_chunks(NAMES));
     while let Some(page) = pages.next().await {
-        let names = page.map_err(|error| BlobsError::from(error.1))?;
+        let names = page.map_err(|error| error.1)?;
         let rows = names.iter().map(|name| name.row).collect();
         let known = core.store.known_blobs(rows).await?;
         let orphans: Vec<BlobName> = names
