@@ -83,8 +83,12 @@ async fn get(args: GetArgs) -> Result<(), Failure> {
     let all = client.artifacts(args.job).await?.artifacts;
     let wanted: Vec<&Artifact> = all.iter().filter(|artifact| args.wants(artifact)).collect();
     if wanted.is_empty() {
-        return Err(Failure::new(code::NOT_FOUND, "the job has no such artifacts")
-            .advise(format!("See what it has: outrider artifacts list {}", args.job)));
+        return Err(
+            Failure::new(code::NOT_FOUND, "the job has no such artifacts").advise(format!(
+                "See what it has: outrider artifacts list {}",
+                args.job
+            )),
+        );
     }
     if args.stdout {
         let [one] = wanted[..] else {
@@ -109,7 +113,10 @@ impl GetArgs {
     fn wants(&self, artifact: &Artifact) -> bool {
         let named = |path: &String| {
             let path = path.trim_end_matches('/');
-            artifact.path.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            artifact
+                .path
+                .strip_prefix(path)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
         self.index.is_none_or(|index| index == artifact.index)
             && (self.paths.is_empty() || self.paths.iter().any(named))
@@ -121,7 +128,10 @@ pub async fn save(client: &Client, artifact: &Artifact, folder: &Path) -> Result
     let relative = Path::new(&artifact.path);
     let plain = |part| matches!(part, Component::Normal(_));
     if !relative.components().all(plain) {
-        let text = format!("the artifact {:?} would lie outside of the folder", artifact.path);
+        let text = format!(
+            "the artifact {:?} would lie outside of the folder",
+            artifact.path
+        );
         return Err(Failure::new(code::FAILED, text));
     }
     let file = folder.join(relative);
@@ -147,7 +157,10 @@ async fn copy(client: &Client, artifact: &Artifact, to: &mut impl Write) -> Resu
             .map_err(|error| Failure::cannot_write(&artifact.path, error))?;
     }
     if length != artifact.size {
-        let text = format!("{} ended after {length} of {} bytes", artifact.path, artifact.size);
+        let text = format!(
+            "{} ended after {length} of {} bytes",
+            artifact.path, artifact.size
+        );
         return Err(Failure::new(code::UNAVAILABLE, text).advise("Try again."));
     }
     Ok(())

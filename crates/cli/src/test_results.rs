@@ -80,7 +80,10 @@ pub fn print(test: &Test) {
         times => format!(", run again {times} times"),
     };
     let (outcome, seconds) = (&test.outcome, test.seconds);
-    say!("{sign} {class}{} ({outcome}, {seconds:.3}s{reruns})", test.name);
+    say!(
+        "{sign} {class}{} ({outcome}, {seconds:.3}s{reruns})",
+        test.name
+    );
     if let Some(file) = &test.file {
         say!("    {file}");
     }

@@ -17,12 +17,20 @@ const SHOWN: usize = 10;
 /// Shows which tests of jobs that failed have failed.
 pub async fn show_failed_tests(client: &Client, pipeline: PipelineId) -> Result<(), Failure> {
     let failed = |job: &Job| job.status == Status::Finished(Outcome::Failed);
-    for job in jobs(client, pipeline).await?.iter().filter(|job| failed(job)) {
+    for job in jobs(client, pipeline)
+        .await?
+        .iter()
+        .filter(|job| failed(job))
+    {
         let tests = test_results::fetch(client, job.id, true).await?;
         if tests.tests.is_empty() {
             continue;
         }
-        say!("── tests of {}: {}", job.name, test_results::summary(&tests));
+        say!(
+            "── tests of {}: {}",
+            job.name,
+            test_results::summary(&tests)
+        );
         tests.tests.iter().take(SHOWN).for_each(test_results::print);
         if let more @ 1.. = tests.tests.len().saturating_sub(SHOWN) {
             say!("… and {more} more that failed");
@@ -44,6 +52,9 @@ pub async fn save_artifacts(
 
 async fn jobs(client: &Client, pipeline: PipelineId) -> Result<Vec<Job>, Failure> {
     let detail = client.pipeline(pipeline).await?;
-    let jobs = detail.workflows.into_iter().flat_map(|workflow| workflow.jobs);
+    let jobs = detail
+        .workflows
+        .into_iter()
+        .flat_map(|workflow| workflow.jobs);
     Ok(jobs.collect())
 }

@@ -246,7 +246,7 @@ mod tests {
             };
             assert_eq!(keyring.open(&moved), Err(OpenError::Damaged), "{moved:?}");
         }
-        let mut changed = secret.clone();
+        let mut changed = secret;
         changed.facts = Some("{\"host\":\"evil.example\"}".to_owned());
         assert_eq!(keyring.open(&changed), Err(OpenError::Damaged));
     }
