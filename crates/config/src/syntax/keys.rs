@@ -168,12 +168,12 @@ place! {
     "unless": Keys(&CONDITIONAL), Works, "steps that run if a condition does not hold";
     "steps": OneOf(&[Text, Steps]), Works, "a parameter of type `steps`";
     "setup_remote_docker": OneOf(&[Scalar, Keys(&SETUP_REMOTE_DOCKER)]), Differs("the Docker engine of the runner's own machine is used"), "a Docker engine for a job in a container";
-    "save_cache": Keys(&SAVE_CACHE), Differs("runners keep no caches yet: the step says so and passes"), "keeps files for later pipelines";
-    "restore_cache": Keys(&RESTORE_CACHE), Differs("runners keep no caches yet: the step says so and passes, as after a miss"), "brings back files that were kept";
-    "store_artifacts": Keys(&STORE_ARTIFACTS), Differs("the files stay where they are: the step says so and passes"), "keeps files for people";
-    "store_test_results": Keys(&STORE_TEST_RESULTS), Differs("the files stay where they are: the step says so and passes"), "reads what tests reported";
-    "persist_to_workspace": Keys(&PERSIST_TO_WORKSPACE), Differs("runners keep no workspaces yet: the step says so and passes"), "hands files to later jobs";
-    "attach_workspace": Keys(&ATTACH_WORKSPACE), Differs("runners keep no workspaces yet: the step fails and says so"), "takes the files of earlier jobs";
+    "save_cache": Keys(&SAVE_CACHE), Works, "keeps files for later pipelines";
+    "restore_cache": Keys(&RESTORE_CACHE), Works, "brings back files that were kept";
+    "store_artifacts": Keys(&STORE_ARTIFACTS), Works, "keeps files for people";
+    "store_test_results": Keys(&STORE_TEST_RESULTS), Works, "reads what tests reported";
+    "persist_to_workspace": Keys(&PERSIST_TO_WORKSPACE), Works, "hands files to later jobs";
+    "attach_workspace": Keys(&ATTACH_WORKSPACE), Works, "takes the files of earlier jobs";
     "add_ssh_keys": OneOf(&[Scalar, Keys(&ADD_SSH_KEYS)]), Differs("an `ssh-agent` holds them; where the project has none, the keys of the runner's own user are used"), "makes keys known to SSH";
     "install_signing_bundle": Any, Refused("CircleCI keeps these certificates, and gives them to nobody else: install your own in a `run` step"), "installs certificates to sign with";
     "deploy": Any, Differs("it runs in every task of a job with `parallelism`"), "an old form of `run`";
