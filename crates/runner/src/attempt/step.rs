@@ -87,6 +87,7 @@ impl Exports {
 }
 
 /// All that one run of a step needs.
+#[derive(Clone)]
 pub struct StepContext {
     pub workshop: Arc<Workshop>,
     pub task: Arc<ClaimedTask>,
@@ -170,6 +171,14 @@ impl StepContext {
     /// The blob store, as the task sees it.
     pub fn blobs(&self) -> Arc<TaskBlobs> {
         self.workshop.blobs(&self.task)
+    }
+
+    /// The same, with what has been exported meanwhile.
+    pub fn with_exports(&self) -> Self {
+        Self {
+            variables: self.exports.over(&self.variables),
+            ..self.clone()
+        }
     }
 
     /// A variable for the steps that start after this one.

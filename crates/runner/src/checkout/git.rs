@@ -13,6 +13,7 @@ use super::mirror::{Mirror, Mirrors, SAY};
 use super::variables::{Variables, add_repository, for_git};
 use crate::attempt::StepContext;
 use crate::driver::Failure;
+use crate::ssh_keys;
 
 /// What is to be checked out.
 #[derive(Debug)]
@@ -32,8 +33,36 @@ const FETCH: &str = concat!(include_str!("common.sh"), include_str!("mirror.sh")
 /// How a script ends that finds the mirror damaged.
 const DAMAGED: i32 = 65;
 
-/// Runs git.
+/// Runs git, with the SSH keys of the project where the repository is reached by SSH.
 pub async fn run(context: &StepContext, path: &str, wanted: &Wanted<'_>) -> Ended {
+    if !is_ssh(wanted.url) || context.secrets.ssh_keys.is_empty() {
+        return run_with(context, path, wanted).await;
+    }
+    let held = ssh_keys::hold_all(context).await?;
+    if !held.0.success() {
+        return Ok(held);
+    }
+    run_with(&context.with_exports(), path, wanted).await
+}
+
+/// `ssh://host/path`, or `user@host:path`.
+fn is_ssh(url: &str) -> bool {
+    match url.split_once("://") {
+        Some((scheme, _)) => scheme.eq_ignore_ascii_case("ssh"),
+        None => url
+            .split_once(':')
+            .is_some_and(|(host, _)| !host.contains('/')),
+    }
+}
+
+/// What `ssh` is called with for git, so that nothing asks anybody.
+pub fn ssh_command(context: &StepContext) -> String {
+    let mirrors = context.workshop.settings.mirrors.as_ref();
+    let known_hosts = mirrors.map(|directory| Mirrors::known_hosts_in(directory));
+    super::variables::ssh(known_hosts.as_deref())
+}
+
+async fn run_with(context: &StepContext, path: &str, wanted: &Wanted<'_>) -> Ended {
     let mirrors = open_mirrors(context).await;
     let checkout = Checkout {
         context,

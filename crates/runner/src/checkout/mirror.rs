@@ -59,7 +59,12 @@ impl Mirrors {
 
     /// The SSH host keys that this runner has seen.
     pub fn known_hosts(&self) -> PathBuf {
-        self.0.join("known_hosts")
+        Self::known_hosts_in(&self.0)
+    }
+
+    /// That file, among mirrors in this directory.
+    pub fn known_hosts_in(directory: &Path) -> PathBuf {
+        directory.join("known_hosts")
     }
 
     /// Where the mirror of a repository is. Pipelines that are not trusted have their own.

@@ -7,6 +7,8 @@ mod host_git;
 mod mirror;
 mod variables;
 
+pub use git::ssh_command;
+
 use std::path::{Path, PathBuf};
 
 use outrider_model::plan::{CheckoutStep, Source};

@@ -33,7 +33,7 @@ pub fn for_git(variables: &Variables, known_hosts: Option<&Path>) -> Variables {
 
 /// A host that was never seen is taken at its word, one that has changed is not. New keys go to the
 /// first file.
-fn ssh(known_hosts: Option<&Path>) -> String {
+pub fn ssh(known_hosts: Option<&Path>) -> String {
     let mut command = "ssh -o BatchMode=yes -o StrictHostKeyChecking=accept-new".to_owned();
     if let Some(file) = known_hosts {
         let option = format!(

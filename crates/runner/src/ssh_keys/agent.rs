@@ -10,6 +10,7 @@ use outrider_model::report::{Exit, Usage};
 
 use super::config;
 use crate::attempt::StepContext;
+use crate::checkout;
 use crate::driver::Failure;
 
 /// The folder of the agent, below `~`. Short, because the path of a socket is.
@@ -68,7 +69,8 @@ pub async fn hold(
             .map_err(|error| Failure::Infrastructure(format!("cannot configure ssh: {error}")))?;
         let path = seen.join(config::FILE);
         let path = shell_words::quote(&path.to_string_lossy()).into_owned();
-        context.export("GIT_SSH_COMMAND", format!("ssh -o BatchMode=yes -F {path}"));
+        let ssh = checkout::ssh_command(context);
+        context.export("GIT_SSH_COMMAND", format!("{ssh} -F {path}"));
     }
     Ok(ended)
 }

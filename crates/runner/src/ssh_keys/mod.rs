@@ -12,6 +12,12 @@ use outrider_model::report::{Exit, Usage};
 use crate::attempt::StepContext;
 use crate::driver::Failure;
 
+/// The agent holds all keys of the project.
+pub async fn hold_all(context: &StepContext) -> Result<(Exit, Option<Usage>), Failure> {
+    let keys: Vec<_> = context.secrets.ssh_keys.iter().collect();
+    agent::hold(context, &keys).await
+}
+
 /// Runs the step.
 pub async fn run(
     context: &StepContext,

@@ -159,6 +159,30 @@ async fn a_key_opens_a_repository_and_a_new_host_is_remembered() {
 }
 
 #[tokio::test]
+async fn keys_of_the_project_open_its_repository() {
+    let place = served();
+    let server = SshServer::start().await;
+    let url = server.url(&place.path().join("shop"));
+    let host = Host::new();
+    let host_of_key = [None, Some("127.0.0.1")];
+    for of in host_of_key {
+        let key = server.key(of);
+        host.rig
+            .server
+            .change(|state| state.secrets.ssh_keys = vec![key]);
+        let log = host.passes(branch(&url, "main"), "cat kept").await;
+        assert!(!log.contains("PRIVATE"), "{log}");
+    }
+    let elsewhere = server.key(Some("example.com"));
+    let change =
+        |state: &mut crate::support::server::State| state.secrets.ssh_keys = vec![elsewhere];
+    host.rig.server.change(change);
+    let log = host.fails(branch(&url, "main")).await;
+    assert!(log.contains("takes none of the SSH keys"), "{log}");
+    host.end().await;
+}
+
+#[tokio::test]
 async fn a_host_that_has_changed_and_a_key_that_is_not_known_are_refused() {
     let place = served();
     let server = SshServer::start().await;

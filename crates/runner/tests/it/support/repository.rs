@@ -46,6 +46,7 @@ impl Host {
     pub fn queue_steps(&self, trigger: Trigger, steps: Vec<Step>) -> TaskId {
         let mut work = task_of(steps);
         work.payload.trigger = trigger;
+        work.payload.secrets = !self.rig.server.state().secrets.ssh_keys.is_empty();
         self.rig.server.queue(work)
     }
 

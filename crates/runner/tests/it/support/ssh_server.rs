@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use outrider_api::data::SshKey;
 use outrider_service::Tasks;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -81,6 +82,18 @@ impl SshServer {
         let key = std::fs::read_to_string(self.directory.path().join("user.pub")).unwrap();
         let (ip, port) = (self.address.ip(), self.address.port());
         format!("[{ip}]:{port} {key}")
+    }
+
+    /// The key, as a secret of a project.
+    pub fn key(&self, host: Option<&str>) -> SshKey {
+        let read = |name| std::fs::read_to_string(self.directory.path().join(name)).unwrap();
+        SshKey {
+            fingerprint: "SHA256:of-a-test".to_owned(),
+            fingerprint_md5: "00".to_owned(),
+            public_key: read("user.pub"),
+            host: host.map(str::to_owned),
+            private_key: read("user"),
+        }
     }
 
     /// An agent that has the key.
