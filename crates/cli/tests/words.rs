@@ -1,26 +1,18 @@
 //! The example whose jobs hand data to each other, as its README says.
 
-mod common;
+#[expect(dead_code, reason = "the other tests use the rest")]
+mod support;
 
 use std::path::Path;
 
-use common::outrider;
+use support::Home;
 
 const WORDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/words");
 
 /// What a run of the example prints.
-fn run(cache: &Path, artifacts: &Path) -> String {
-    let output = outrider()
-        .args(["run", WORDS, "--verbose", "--artifacts"])
-        .arg(artifacts)
-        .env("OUTRIDER_FRESH", "false")
-        .env("XDG_CACHE_HOME", cache)
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let problems = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}\n{problems}");
-    said
+fn run(home: &Home) -> String {
+    let ran = home.run(&["run", WORDS, "--verbose", "--artifacts", "artifacts"]);
+    ran.good().out
 }
 
 /// The tests that each task of a run has run.
@@ -34,14 +26,13 @@ fn tests(said: &str) -> Vec<&str> {
 
 #[test]
 fn the_second_run_builds_on_the_first() {
-    let place = tempfile::tempdir().unwrap();
-    let artifacts = place.path().join("artifacts");
-    let first = run(place.path(), &artifacts);
+    let home = Home::new();
+    let first = run(&home);
     assert!(first.contains("No cache is found for"), "{first}");
     assert!(first.contains("compiling strmap"), "{first}");
     assert!(first.contains("splitting by name"), "{first}");
 
-    let second = run(place.path(), &artifacts);
+    let second = run(&home);
     assert!(
         second.contains("Restoring the cache strmap-v1-"),
         "{second}"
@@ -52,6 +43,7 @@ fn the_second_run_builds_on_the_first() {
     let all = std::fs::read_dir(Path::new(WORDS).join("tests/cases")).unwrap();
     assert_eq!(tests(&first).len(), all.count(), "{first}");
     assert_eq!(tests(&first), tests(&second));
+    let artifacts = home.path("project/artifacts");
     assert!(artifacts.join("package/dist/SHA256SUMS").exists());
     for index in 0..4 {
         let report = artifacts.join(format!("test/{index}/test-reports/junit.xml"));
