@@ -33,11 +33,8 @@ pub async fn store(step: &DataStep<'_>, spec: &StoreArtifactsStep) -> Ended {
         Err(error) => return Err(unreadable(&spec.path, &error)),
     };
     let stop = step.context.stop.clone();
-    match stop.run_until_cancelled(store_all(step, files)).await {
-        Some(Ok(())) => Ok(done()),
-        Some(Err(failure)) => Err(failure),
-        None => Ok(stopped()),
-    }
+    let stored = stop.run_until_cancelled(store_all(step, files)).await;
+    stored.map_or(Ok(stopped()), |stored| stored.map(|()| done()))
 }
 
 async fn store_all(step: &DataStep<'_>, files: ArtifactFiles) -> Result<(), Failure> {

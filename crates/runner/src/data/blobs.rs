@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -36,6 +36,8 @@ pub struct TaskBlobs {
     by: HeldLease,
     random: Arc<dyn Random>,
     locations: Mutex<HashMap<BlobHash, (Transfer, Instant)>>,
+    /// Why the last try of a call failed, while it is tried again.
+    trouble: Mutex<Option<String>>,
 }
 
 impl TaskBlobs {
@@ -46,6 +48,7 @@ impl TaskBlobs {
             by,
             random,
             locations: Mutex::default(),
+            trouble: Mutex::default(),
         }
     }
 
@@ -74,6 +77,7 @@ impl TaskBlobs {
             let error = match call(self.api.as_ref(), self.by).await {
                 Ok(answer) => {
                     backoff.succeeded();
+                    *lock(&self.trouble) = None;
                     return Ok(answer);
                 }
                 Err(error) => error,
@@ -86,7 +90,9 @@ impl TaskBlobs {
             if full || !error.is_transient() || began.elapsed() > patience {
                 return Err(error);
             }
-            backoff.failed(&chain(&error)).await;
+            let problem = chain(&error);
+            *lock(&self.trouble) = Some(problem.clone());
+            backoff.failed(&problem).await;
         }
     }
 
@@ -124,7 +130,7 @@ impl TaskBlobs {
     }
 
     async fn location(&self, hash: BlobHash) -> Result<Option<Transfer>, ClientError> {
-        if let Some((transfer, at)) = self.locations().get(&hash)
+        if let Some((transfer, at)) = lock(&self.locations).get(&hash)
             && at.elapsed() < LOCATION_LASTS
         {
             return Ok(Some(transfer.clone()));
@@ -135,16 +141,14 @@ impl TaskBlobs {
             .await?;
         let transfer = answer.downloads.into_iter().next().flatten();
         if let Some(transfer) = &transfer {
-            self.locations()
-                .insert(hash, (transfer.clone(), Instant::now()));
+            lock(&self.locations).insert(hash, (transfer.clone(), Instant::now()));
         }
         Ok(transfer)
     }
 
-    fn locations(&self) -> std::sync::MutexGuard<'_, HashMap<BlobHash, (Transfer, Instant)>> {
-        self.locations
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    /// Why a call is being tried again, if one is.
+    pub fn trouble(&self) -> Option<String> {
+        lock(&self.trouble).clone()
     }
 
     async fn fetch(&self, hash: BlobHash, range: Option<Range<u64>>) -> Result<Bytes, BlobError> {
@@ -166,7 +170,7 @@ impl TaskBlobs {
             .tried(|api, by| api.get_blob(by, hash, &transfer, range.clone()))
             .await;
         got.map_err(|error| {
-            self.locations().remove(&hash);
+            lock(&self.locations).remove(&hash);
             unreachable(error)
         })
     }
@@ -205,6 +209,10 @@ impl BlobStore for TaskBlobs {
     async fn get_whole(&self, hash: BlobHash) -> Result<Bytes, BlobError> {
         self.fetch(hash, None).await
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn unreachable(error: ClientError) -> BlobError {

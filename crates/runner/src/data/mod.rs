@@ -15,7 +15,9 @@ mod select;
 mod transfer;
 mod workspace;
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use outrider_archive::Manifest;
 use outrider_model::BlobHash;
@@ -40,25 +42,19 @@ struct DataStep<'a> {
     blobs: Arc<TaskBlobs>,
 }
 
+/// How often a step that waits for the server or the store says so.
+const SAY_EVERY: Duration = Duration::from_secs(60);
+
+/// How long a step that was told to stop has to end in order.
+const STOP_GRACE: Duration = Duration::from_secs(5);
+
 /// Runs a step that moves data.
 pub async fn run(context: &StepContext, step: &Step) -> Ended {
     let data = DataStep {
         context,
         blobs: context.blobs(),
     };
-    let ended = match step {
-        Step::SaveCache(spec) => cache::save(&data, spec).await,
-        Step::RestoreCache(spec) => cache::restore(&data, spec).await,
-        Step::PersistToWorkspace(spec) => workspace::persist(&data, spec).await,
-        Step::AttachWorkspace(spec) => workspace::attach(&data, spec).await,
-        Step::StoreArtifacts(spec) => artifacts::store(&data, spec).await,
-        Step::StoreTestResults(spec) => results::store(&data, spec).await,
-        _ => Err(Failure::Infrastructure(format!(
-            "the runner does not know what to do for the step \"{}\"",
-            step.name()
-        ))),
-    };
-    match ended {
+    match data.watched(data.perform(step)).await {
         // The config or the files are wrong: it has run, and failed.
         Err(Failure::User(problem)) => {
             data.say(&problem).await;
@@ -69,6 +65,41 @@ pub async fn run(context: &StepContext, step: &Step) -> Ended {
 }
 
 impl DataStep<'_> {
+    async fn perform(&self, step: &Step) -> Ended {
+        match step {
+            Step::SaveCache(spec) => cache::save(self, spec).await,
+            Step::RestoreCache(spec) => cache::restore(self, spec).await,
+            Step::PersistToWorkspace(spec) => workspace::persist(self, spec).await,
+            Step::AttachWorkspace(spec) => workspace::attach(self, spec).await,
+            Step::StoreArtifacts(spec) => artifacts::store(self, spec).await,
+            Step::StoreTestResults(spec) => results::store(self, spec).await,
+            _ => Err(Failure::Infrastructure(format!(
+                "the runner does not know what to do for the step \"{}\"",
+                step.name()
+            ))),
+        }
+    }
+
+    /// A server that is away is no silence of the step, and holds up no stop.
+    async fn watched(&self, work: impl Future<Output = Ended>) -> Ended {
+        let stopped_for_long = async {
+            self.context.stop.cancelled().await;
+            tokio::time::sleep(STOP_GRACE).await;
+        };
+        let (mut work, mut stopped_for_long) = (pin!(work), pin!(stopped_for_long));
+        loop {
+            tokio::select! {
+                ended = &mut work => return ended,
+                () = &mut stopped_for_long => return Ok(stopped()),
+                () = tokio::time::sleep(SAY_EVERY) => {
+                    if let Some(problem) = self.blobs.trouble() {
+                        self.say(&format!("Waiting: {problem}")).await;
+                    }
+                }
+            }
+        }
+    }
+
     async fn say(&self, text: &str) {
         self.context.say(text).await;
     }
