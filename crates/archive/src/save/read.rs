@@ -3,7 +3,7 @@
 use outrider_model::blob::BlobHash;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags, fstat, openat};
-use rustix::io::{Errno, pread, read};
+use rustix::io::{Errno, pread};
 
 use super::LARGE;
 use super::plan::Plan;
@@ -11,7 +11,7 @@ use crate::chunk::content;
 use crate::error::Error;
 use crate::place::Bases;
 use crate::tree::directories::Directories;
-use crate::tree::extents::ranges;
+use crate::tree::extents::{Extent, ranges};
 use crate::tree::walk::{Found, FoundKind};
 use crate::tree::{Identity, Time};
 
@@ -50,20 +50,24 @@ impl<'a> Reader<'a> {
     pub fn small(&mut self, file: u32) -> Result<Option<(ReadFile, &[u8])>, Error> {
         let found = self.plan.found(file);
         let failed = |error| Error::file("read", self.bases.real(found.base, &found.path), error);
+        let FoundKind::File { extents, .. } = &found.kind else {
+            return Ok(None);
+        };
         for _ in 0..2 {
             let Some((open, before)) = open(&mut self.directories, found).map_err(failed)? else {
                 return Ok(None);
             };
-            // One that has become large meanwhile is taken as long as it was.
-            let grew = before.size >= LARGE;
-            let size = if grew {
-                found.identity.size
+            // One that has holes, or has become large meanwhile, is taken as long as it was.
+            let as_found = extents.is_some() || before.size >= LARGE;
+            let (size, data) = if as_found {
+                (found.identity.size, self.plan.files[file as usize].data)
             } else {
-                before.size
+                (before.size, before.size)
             };
-            let length = read_up_to(&open, &mut self.buffer[..size as usize]).map_err(failed)?;
+            let buffer = &mut self.buffer[..data as usize];
+            let length = read_data(&open, extents.as_deref(), buffer).map_err(failed)?;
             let after = Identity::of(&fstat(&open).map_err(failed)?);
-            if length as u64 == size {
+            if length as u64 == data {
                 let bytes = &self.buffer[..length];
                 let read = ReadFile {
                     hash: crate::chunk::hash(bytes),
@@ -141,13 +145,24 @@ fn open(
     Ok(regular.then(|| (open, Identity::of(&stat))))
 }
 
-/// Fills a buffer, up to the end of the file.
-pub(crate) fn read_up_to(file: impl AsFd, buffer: &mut [u8]) -> Result<usize, Errno> {
+/// Fills a buffer with the data of a file, up to its end.
+fn read_data(
+    file: impl AsFd,
+    extents: Option<&[Extent]>,
+    buffer: &mut [u8],
+) -> Result<usize, Errno> {
     let mut length = 0;
-    while length < buffer.len() {
-        match retried(|| read(&file, &mut buffer[length..]))? {
-            0 => break,
-            got => length += got,
+    for range in ranges(extents, 0, buffer.len() as u64) {
+        let mut at = range.start;
+        while at < range.end() {
+            let end = length + (range.end() - at) as usize;
+            match retried(|| pread(&file, &mut buffer[length..end], at))? {
+                0 => return Ok(length),
+                got => {
+                    length += got;
+                    at += got as u64;
+                }
+            }
         }
     }
     Ok(length)

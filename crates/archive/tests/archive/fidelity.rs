@@ -102,6 +102,32 @@ async fn sparse_files_stay_sparse() {
 }
 
 #[tokio::test]
+async fn sparse_files_with_little_data_stay_sparse() {
+    let world = World::new();
+    fs::create_dir(world.path("tree")).unwrap();
+    for (name, size) in [("small", 100_000), ("large", 1_000_000), ("huge", 1 << 39)] {
+        let file = File::create(world.path("tree").join(name)).unwrap();
+        file.set_len(size).unwrap();
+        file.write_all_at(name.as_bytes(), 50_000).unwrap();
+        file.write_all_at(b"end", size - 3).unwrap();
+    }
+    let saved = world.save("tree").await.unwrap();
+    assert!(saved.stats.read < 1_000_000);
+    world.restore(&saved, "restored").await.unwrap();
+    for (name, size) in [("small", 100_000), ("large", 1_000_000), ("huge", 1 << 39)] {
+        let restored = File::open(world.path("restored").join(name)).unwrap();
+        assert_eq!(restored.metadata().unwrap().len(), size);
+        let mut bytes = vec![0; name.len()];
+        restored.read_exact_at(&mut bytes, 50_000).unwrap();
+        assert_eq!(bytes, name.as_bytes());
+        restored.read_exact_at(&mut bytes[..3], size - 3).unwrap();
+        assert_eq!(&bytes[..3], b"end");
+        restored.read_exact_at(&mut bytes[..3], 10).unwrap();
+        assert_eq!(bytes[..3], [0; 3]);
+    }
+}
+
+#[tokio::test]
 async fn sockets_and_fifos_are_passed_over_and_named() {
     let world = World::new();
     world.write("tree/file", b"x");
