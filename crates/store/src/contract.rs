@@ -190,6 +190,7 @@ cases! { $
         untrusted_tasks_read_both_tiers_and_write_one,
         chunks_are_found_in_the_own_scope,
         a_damaged_blob_takes_what_needs_it_along,
+        a_layer_waits_for_a_damaged_blob_to_be_sent_again,
     }
     caches {
         a_key_is_saved_once,

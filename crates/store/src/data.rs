@@ -53,8 +53,9 @@ pub trait DataStore: Send + Sync {
         hashes: Vec<BlobHash>,
     ) -> Result<Vec<Option<BlobRecord>>>;
 
-    /// This blob is not what its name says: it goes, with its chunks and with the caches, layers,
-    /// artifacts and results that need it. How many of these there were.
+    /// This blob is not what its name says: it goes, with its chunks and with the caches, artifacts
+    /// and results that need it. How many of these there were. A layer that needs it stays, and
+    /// cannot be attached until somebody sends the blob again.
     async fn drop_damaged_blob(&self, row: u64) -> Result<u64>;
 
     /// Which of these rows of blobs are there, or are garbage that has yet to go.

@@ -139,6 +139,24 @@ pub async fn a_damaged_blob_takes_what_needs_it_along(w: World) {
     assert_ne!(again.row, bad.row);
 }
 
+pub async fn a_layer_waits_for_a_damaged_blob_to_be_sent_again(w: World) {
+    let task = w.running(TRUSTED).await;
+    w.layer(&task, 0, &["m1", "pack"]).await;
+    w.save(&task, "bad", &["m2", "pack"]).await;
+    index_pack(&w, &task).await;
+    let bad = w.locate(&task, "pack").await.unwrap().object;
+    assert_eq!(w.store.drop_damaged_blob(bad.row).await.unwrap(), 1);
+    assert_eq!(w.hit(&task, &["bad"]).await, None);
+    assert_eq!(w.locate(&task, "pack").await, None);
+    assert_eq!(chunk(&w, &task).await, None);
+    assert_eq!(w.store.garbage(9).await.unwrap(), []);
+    assert_eq!(w.store.data_usage().await.unwrap().layers.count, 1);
+    // To its old place: the layer is whole again.
+    let again = w.put(&task, &["pack"]).await[0].object;
+    assert_eq!(again, bad);
+    assert!(w.locate(&task, "pack").await.is_some());
+}
+
 async fn index_pack(w: &World, task: &RawClaimedTask) {
     let packs = vec![index("pack", "chunk")];
     w.store.index_packs(held(task), packs).await.unwrap();

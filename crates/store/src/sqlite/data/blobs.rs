@@ -82,22 +82,21 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// The blob goes, and whatever needs it.
+    /// The blob goes, and whatever needs it. Where a layer needs it, the blob only counts as one
+    /// that has yet to come: whoever attaches that layer must fail, and not go on without its files.
     pub fn drop_damaged(&mut self, row: u64) -> Res<u64> {
-        let mut find = self
-            .db
-            .prepare_cached("SELECT kind, owner FROM blob_use WHERE blob = ?1")?;
-        let owners = find.query_map([row], |row| {
-            let owner: Vec<u8> = row.get(1)?;
-            Ok(Kept::read(row.get(0)?, &owner))
-        })?;
-        let mut dropped = 0;
-        for owner in owners.collect::<Result<Vec<_>, _>>()? {
-            let Some((kept, row)) = owner else {
-                continue;
-            };
-            self.drop_kept(kept, row)?;
-            dropped += 1;
+        let (mut dropped, mut awaited) = (0, false);
+        for (kept, owner) in self.kept_with(row)? {
+            if matches!(kept, Kept::Layer) {
+                awaited = true;
+            } else {
+                self.drop_kept(kept, owner)?;
+                dropped += 1;
+            }
+        }
+        if awaited {
+            self.await_again(row)?;
+            return Ok(dropped);
         }
         let mut forget = self
             .db
@@ -105,6 +104,30 @@ impl Tx<'_> {
         forget.execute([row])?;
         self.discard(row)?;
         Ok(dropped)
+    }
+
+    /// What is kept with this blob.
+    fn kept_with(&self, row: u64) -> Res<Vec<(Kept, i64)>> {
+        let mut find = self
+            .db
+            .prepare_cached("SELECT kind, owner FROM blob_use WHERE blob = ?1")?;
+        let owners = find.query_map([row], |row| {
+            let owner: Vec<u8> = row.get(1)?;
+            Ok(Kept::read(row.get(0)?, &owner))
+        })?;
+        let owners = owners.collect::<Result<Vec<_>, _>>()?;
+        Ok(owners.into_iter().flatten().collect())
+    }
+
+    /// The blob is not there until somebody sends it again.
+    fn await_again(&self, row: u64) -> Res<()> {
+        for statement in [
+            "DELETE FROM chunk WHERE pack = ?1",
+            "UPDATE blob SET stored_at = NULL WHERE id = ?1",
+        ] {
+            self.db.prepare_cached(statement)?.execute([row])?;
+        }
+        Ok(())
     }
 
     /// The blob's object is garbage from now on.
