@@ -13,7 +13,7 @@ use outrider_api::data::{
     AnnounceBlobs, FindChunks, LocateBlobs, NamedBlob, ReportDamage, Transfer,
 };
 use outrider_api::runner::HeldLease;
-use outrider_archive::{BlobError, BlobStore, Limits, Manifest};
+use outrider_archive::{BlobError, BlobStore, Error, Limits, Manifest};
 use outrider_model::blob::ChunkPlace;
 use outrider_model::{BlobHash, Random};
 use tokio::time::Instant;
@@ -125,8 +125,19 @@ impl TaskBlobs {
         stop: &CancellationToken,
     ) -> Result<Manifest, Failure> {
         let store = Arc::clone(self) as Arc<dyn BlobStore>;
-        let manifest = Manifest::fetch(hash, store, Limits::default(), stop).await;
-        manifest.map_err(|error| super::transfer::failure(&error))
+        match Manifest::fetch(hash, store, Limits::default(), stop).await {
+            Ok(manifest) => Ok(manifest),
+            Err(error) => Err(self.failed(&error).await),
+        }
+    }
+
+    /// The failure that a transfer ended with. A blob that is damaged or gone is reported, so that
+    /// nobody meets it again.
+    pub async fn failed(&self, error: &Error) -> Failure {
+        if let Error::Store(BlobError::Damaged(hash) | BlobError::Missing(hash)) = error {
+            self.report_damage(*hash).await;
+        }
+        super::transfer::failure(error)
     }
 
     async fn location(&self, hash: BlobHash) -> Result<Option<Transfer>, ClientError> {
@@ -171,12 +182,18 @@ impl TaskBlobs {
             .await;
         got.map_err(|error| {
             lock(&self.locations).remove(&hash);
-            unreachable(error)
+            match error {
+                // The object is not there, or shorter than it was.
+                ClientError::Refused {
+                    status: 404 | 416, ..
+                } => BlobError::Missing(hash),
+                error => unreachable(error),
+            }
         })
     }
 
     /// The server shall look at a blob whose bytes are wrong.
-    pub async fn report_damage(&self, hash: BlobHash) {
+    async fn report_damage(&self, hash: BlobHash) {
         let report = ReportDamage { hash };
         if let Err(error) = self.api.report_damage(self.by, &report).await {
             tracing::warn!(blob = %hash, "cannot report a damaged blob: {}", chain(&error));

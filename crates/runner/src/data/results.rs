@@ -9,12 +9,18 @@ use outrider_model::blob::LARGEST_BLOB;
 use outrider_model::plan::StoreTestResultsStep;
 use outrider_test_data::{CollectError, Collected, Collector, TestResult};
 
-use super::{DataStep, Ended, done, size};
+use super::{DataStep, Ended, done, size, stopped};
 use crate::driver::Failure;
 use crate::redact::Redactor;
 
 /// Runs the step.
 pub async fn store(step: &DataStep<'_>, spec: &StoreTestResultsStep) -> Ended {
+    let stop = step.context.stop.clone();
+    let stored = stop.run_until_cancelled(store_found(step, spec)).await;
+    stored.unwrap_or_else(|| Ok(stopped()))
+}
+
+async fn store_found(step: &DataStep<'_>, spec: &StoreTestResultsStep) -> Ended {
     let Some((collected, stored)) = collect(step, spec).await? else {
         step.say(&format!(
             "There is no {}: there are no test results.",

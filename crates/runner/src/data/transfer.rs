@@ -38,7 +38,10 @@ impl DataStep<'_> {
             progress: Some(progress),
         };
         let saving = outrider_archive::save(request, Arc::clone(&self.blobs) as _);
-        let Some(saved) = stopped_is_nothing(self.telling(&count, saving).await)? else {
+        let Some(saved) = self
+            .unless_stopped(self.telling(&count, saving).await)
+            .await?
+        else {
             return Ok(None);
         };
         self.tell_notes(&saved.notes).await;
@@ -70,7 +73,10 @@ impl DataStep<'_> {
             progress: Some(progress),
         };
         let restoring = outrider_archive::restore(request, Arc::clone(&self.blobs) as _);
-        let Some(restored) = stopped_is_nothing(self.telling(&count, restoring).await)? else {
+        let Some(restored) = self
+            .unless_stopped(self.telling(&count, restoring).await)
+            .await?
+        else {
             return Ok(None);
         };
         let stats = restored.stats;
@@ -83,6 +89,15 @@ impl DataStep<'_> {
         );
         self.say(&text).await;
         Ok(Some(restored))
+    }
+
+    /// What a transfer brought; nothing if it was told to stop.
+    async fn unless_stopped<T>(&self, ended: Result<T, Error>) -> Result<Option<T>, Failure> {
+        match ended {
+            Ok(done) => Ok(Some(done)),
+            Err(Error::Canceled) => Ok(None),
+            Err(error) => Err(self.blobs.failed(&error).await),
+        }
     }
 
     /// Says now and then how far a transfer is.
@@ -171,14 +186,6 @@ fn counter() -> (Arc<AtomicU64>, Progress) {
         counting.fetch_add(bytes, Ordering::Relaxed);
     };
     (count, Arc::new(progress))
-}
-
-fn stopped_is_nothing<T>(ended: Result<T, Error>) -> Result<Option<T>, Failure> {
-    match ended {
-        Ok(done) => Ok(Some(done)),
-        Err(Error::Canceled) => Ok(None),
-        Err(error) => Err(failure(&error)),
-    }
 }
 
 /// Who has to mend it: files that cannot be read are the job's matter.

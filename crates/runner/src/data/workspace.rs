@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use outrider_api::data::AddLayer;
+use outrider_api::data::{AddLayer, Layer};
 use outrider_archive::{Base, Bases, Place};
 use outrider_model::plan::{AttachWorkspaceStep, PersistToWorkspaceStep};
 
@@ -92,7 +92,8 @@ async fn attach_all(step: &DataStep<'_>, spec: &AttachWorkspaceStep) -> Result<E
     }
     let mut manifests = Vec::new();
     for layer in &workspace.layers {
-        manifests.push(step.manifest(layer.manifest).await?);
+        let manifest = step.manifest(layer.manifest).await;
+        manifests.push(manifest.map_err(|failure| not_attached(layer, failure))?);
     }
     if let Some(conflict) = layers::conflict(workspace.layers.iter().zip(&manifests)) {
         let [one, other] = conflict.by;
@@ -112,9 +113,22 @@ async fn attach_all(step: &DataStep<'_>, spec: &AttachWorkspaceStep) -> Result<E
         );
         step.say(&text).await;
         let bases = Bases::new().with(Base::Work, &target);
-        if step.restore_archive(manifest, bases).await?.is_none() {
+        let restored = step.restore_archive(manifest, bases).await;
+        let restored = restored.map_err(|failure| not_attached(layer, failure))?;
+        if restored.is_none() {
             return Ok(stopped());
         }
     }
     Ok(done())
+}
+
+/// What went wrong with the store, and with which layer.
+fn not_attached(layer: &Layer, failure: Failure) -> Failure {
+    match failure {
+        Failure::Infrastructure(text) => Failure::Infrastructure(format!(
+            "cannot attach what {} has persisted: {text}",
+            layers::who(layer)
+        )),
+        failure => failure,
+    }
 }
