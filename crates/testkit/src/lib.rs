@@ -6,6 +6,7 @@
 pub mod clock;
 pub mod network;
 pub mod random;
+pub mod relay;
 pub mod s3;
 pub mod simulation;
 pub mod world;

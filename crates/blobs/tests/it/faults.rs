@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use outrider_blobs::{Blobs, Patience, Trouble};
+use outrider_testkit::relay::{Fate, Relay};
 use outrider_testkit::s3::{self, S3Server};
 
 use crate::folder::assert_trouble;
-use crate::relay::{Fate, Relay};
 use crate::support::{body, bytes, get, keys, name, open, patience, put};
 
 const SIZE: usize = 8_000_000;

@@ -8,6 +8,5 @@ mod bucket;
 mod contract;
 mod faults;
 mod folder;
-mod relay;
 mod signed;
 mod support;

@@ -1,4 +1,8 @@
 //! A network that cuts and holds connections, each once.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "it ends with the runtime of its test"
+)]
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -22,20 +26,22 @@ pub enum Fate {
 /// Stands in front of a server until the test ends. The first connections have these fates, the
 /// others go through.
 pub struct Relay {
+    /// Where it listens.
     pub address: SocketAddr,
     met: Arc<AtomicUsize>,
 }
 
 impl Relay {
+    /// Starts it.
     pub async fn start(server: SocketAddr, fates: &[Fate]) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("its address");
         let met = Arc::new(AtomicUsize::new(0));
         let fates = Mutex::new(VecDeque::from(fates.to_vec()));
         let counter = Arc::clone(&met);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let fate = fates.lock().unwrap().pop_front();
+                let fate = fates.lock().expect("no panic").pop_front();
                 tokio::spawn(carry(client, server, fate, Arc::clone(&counter)));
             }
         });
