@@ -1,6 +1,9 @@
 //! Whole systems for tests: the real binary as server and runners, on loopback, with their data in
 //! a folder that goes away. Whatever a test leaves behind is killed when its world is dropped.
 
+pub mod small_disk;
+
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::process::ExitStatusExt;
@@ -176,12 +179,22 @@ impl World {
 
     /// Starts the server, always on the same port and data, and waits until it answers.
     pub async fn start_server(&mut self, arguments: &[&str]) -> Process {
+        self.start_server_with(arguments, &BTreeMap::new()).await
+    }
+
+    /// The same, with these variables in its environment.
+    pub async fn start_server_with(
+        &mut self,
+        arguments: &[&str],
+        environment: &BTreeMap<String, String>,
+    ) -> Process {
         let data = self.path("server");
         let mut command = outrider();
         command
             .args(["server", "--listen", &self.address().to_string(), "--data"])
             .arg(&data)
-            .args(arguments);
+            .args(arguments)
+            .envs(environment);
         let mut process = Process::start(command, self.path("server.out"));
         wait_for("the server's first answer", async || {
             if let Some(status) = process.ended() {

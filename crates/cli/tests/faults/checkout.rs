@@ -8,8 +8,8 @@ use outrider_api::pipelines::SubmitPipeline;
 use outrider_model::plan::Source;
 use outrider_model::{Outcome, PipelineId};
 
+use crate::common::small_disk::SmallDisk;
 use crate::common::{World, submission};
-use crate::disk::SmallDisk;
 
 fn git(directory: &Path, arguments: &[&str]) {
     let mut command = Command::new("git");

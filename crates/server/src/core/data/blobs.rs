@@ -179,6 +179,7 @@ impl Core {
         let size = blobs.iter().map(|blob| blob.size).sum();
         let mut parts = parts(&blobs, &range).into_iter();
         let length = range.end - range.start;
+        self.pass("blob.get");
         self.metrics.count_blob_bytes(Direction::Out, length);
         // The first is opened at once: an answer that begins is an answer that can be given.
         let first = match parts.next() {
