@@ -31,7 +31,11 @@ use crate::{DiskSpace, Object};
 const PARTIAL: &str = ".partial";
 
 /// So much is gathered before it is written: it bounds the memory of a transfer.
-const PIECE: usize = 512 * 1024;
+const PIECE_IN: usize = 512 * 1024;
+
+/// So much is read at a time. Many tasks restore at once, and each of their transfers holds a piece
+/// or two, so these are small.
+const PIECE_OUT: u64 = 64 * 1024;
 
 /// A folder of blobs.
 pub struct Disk {
@@ -93,7 +97,7 @@ impl Disk {
             if range.is_empty() {
                 return Ok(None);
             }
-            let end = range.end.min(range.start + PIECE as u64);
+            let end = range.end.min(range.start + PIECE_OUT);
             let (source, piece) = (Arc::clone(&file), range.start..end);
             let bytes = blocking(move || Ok(read(&source, piece)?)).await?;
             Ok(Some((bytes, (file, end..range.end))))
@@ -221,7 +225,7 @@ async fn gather(
     body: &mut (impl Stream<Item = io::Result<Bytes>> + Unpin),
 ) -> Result<Vec<Bytes>, BadBody> {
     let (mut pieces, mut length) = (Vec::new(), 0);
-    while length < PIECE
+    while length < PIECE_IN
         && let Some(piece) = body.next().await
     {
         let piece = piece.map_err(BadBody::BrokeOff)?;

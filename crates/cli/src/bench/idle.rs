@@ -1,19 +1,16 @@
 //! `outrider bench idle`
 
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
-use outrider_api::client::{Client, ClientSettings};
-use outrider_api::tokens::{CreateToken, TokenScope};
-use outrider_model::secret::Token;
 use outrider_model::{RunnerId, Timestamp};
 use outrider_service::OsRandom;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use super::platform::CLASS;
+use super::child::{Process, Server};
 use super::table::{self, Figure, rounded};
 use super::{BenchArgs, memory};
 use crate::failure::{Failure, code};
@@ -40,7 +37,7 @@ pub async fn run(args: BenchArgs) -> Result<(), Failure> {
         "--data",
         &folder.path().join("runner").display().to_string(),
     ])?;
-    server.wait_for_runners(1).await?;
+    wait_for_runners(&server, 1).await?;
     let runner_rss = settled_rss(&runner).await?;
     drop(runner);
 
@@ -49,7 +46,7 @@ pub async fn run(args: BenchArgs) -> Result<(), Failure> {
     for _ in 0..waiting {
         parked.push(park(&server, &token).await?);
     }
-    server.wait_for_waiting(waiting).await?;
+    wait_for_waiting(&server, waiting).await?;
     let with_waiting = settled_rss(&server.process).await?;
     drop(parked);
 
@@ -93,120 +90,44 @@ pub async fn run(args: BenchArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A child process of this program, killed when it is dropped.
-struct Process(Child);
-
-impl Process {
-    fn start(arguments: &[&str]) -> Result<Self, Failure> {
-        let program =
-            std::env::current_exe().map_err(|e| Failure::internal("find this program", e))?;
-        let child = Command::new(program)
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .map_err(|error| Failure::internal("start this program", error))?;
-        Ok(Self(child))
-    }
-
-    /// Resident memory in KB.
-    fn rss(&self) -> Result<f64, Failure> {
-        memory::kb(self.0.id(), memory::RESIDENT)
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-struct Server {
-    process: Process,
-    url: String,
-    client: Client,
-}
-
-impl Server {
-    async fn start(folder: &Path) -> Result<Self, Failure> {
-        let port = free_port()?;
-        let data = folder.join("server");
-        let listen = format!("127.0.0.1:{port}");
-        let process = Process::start(&[
-            "server",
-            "--listen",
-            &listen,
-            "--data",
-            &data.display().to_string(),
-        ])?;
-        let url = format!("http://{listen}");
-        let token = wait_for(|| std::fs::read_to_string(data.join("admin-token")).ok()).await?;
-        let token = Token::presented(token.trim());
-        let client = Client::new(&ClientSettings {
-            url: url.clone(),
-            token,
-            ca_certificates: None,
-        })?;
-        for _ in 0..500 {
-            if client.queue().await.is_ok() {
-                return Ok(Self {
-                    process,
-                    url,
-                    client,
-                });
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+async fn wait_for_runners(server: &Server, count: usize) -> Result<(), Failure> {
+    loop {
+        if server
+            .client
+            .runners(&Default::default())
+            .await?
+            .items
+            .len()
+            >= count
+        {
+            return Ok(());
         }
-        Err(Failure::new(
-            code::FAILED,
-            "the measured server did not start",
-        ))
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
 
-    async fn class_token(&self) -> Result<String, Failure> {
-        let class = CLASS
-            .parse()
-            .map_err(|e: outrider_model::InvalidClassName| Failure::internal("name a class", e))?;
-        let request = CreateToken {
-            scope: TokenScope::Class { class },
-            nickname: String::new(),
+async fn wait_for_waiting(server: &Server, count: usize) -> Result<(), Failure> {
+    let url = format!("{}/metrics", server.url);
+    for _ in 0..1_000 {
+        let text = match reqwest::get(&url).await {
+            Ok(answer) => answer.text().await.unwrap_or_default(),
+            Err(_) => String::new(),
         };
-        Ok(self.client.create_token(&request).await?.token)
-    }
-
-    async fn wait_for_runners(&self, count: usize) -> Result<(), Failure> {
-        loop {
-            if self.client.runners(&Default::default()).await?.items.len() >= count {
-                return Ok(());
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("outrider_waiting_runners "));
+        if line
+            .and_then(|number| number.parse().ok())
+            .is_some_and(|number: usize| number >= count)
+        {
+            return Ok(());
         }
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
-
-    async fn wait_for_waiting(&self, count: usize) -> Result<(), Failure> {
-        let url = format!("{}/metrics", self.url);
-        for _ in 0..1_000 {
-            let text = match reqwest::get(&url).await {
-                Ok(answer) => answer.text().await.unwrap_or_default(),
-                Err(_) => String::new(),
-            };
-            let line = text
-                .lines()
-                .find_map(|line| line.strip_prefix("outrider_waiting_runners "));
-            if line
-                .and_then(|number| number.parse().ok())
-                .is_some_and(|number: usize| number >= count)
-            {
-                return Ok(());
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        Err(Failure::new(
-            code::FAILED,
-            "not all claims arrived at the server",
-        ))
-    }
+    Err(Failure::new(
+        code::FAILED,
+        "not all claims arrived at the server",
+    ))
 }
 
 /// Sends a claim that waits, as a runner does, on a connection of its own.
@@ -231,50 +152,30 @@ async fn park(server: &Server, token: &str) -> Result<TcpStream, Failure> {
 
 /// The memory of a process that only sleeps: the floor under every other figure.
 fn floor_rss() -> Result<f64, Failure> {
-    let mut child = Command::new("/bin/sh")
-        .args(["-c", "exec sleep 60"])
-        .stdin(Stdio::null())
-        .spawn()
-        .map(Process)
-        .map_err(|error| Failure::internal("start a process", error))?;
+    let mut sleep = Command::new("/bin/sh");
+    sleep.args(["-c", "exec sleep 60"]);
+    let child = Process::spawn(&mut sleep)?;
     std::thread::sleep(Duration::from_millis(50));
-    let rss = child.rss();
-    let _ = child.0.kill();
-    rss
+    rss(&child)
+}
+
+/// Resident memory in KB.
+fn rss(process: &Process) -> Result<f64, Failure> {
+    memory::kb(process.id(), memory::RESIDENT)
 }
 
 /// The memory once it no longer changes much.
 async fn settled_rss(process: &Process) -> Result<f64, Failure> {
-    let mut last = process.rss()?;
+    let mut last = rss(process)?;
     for _ in 0..40 {
         tokio::time::sleep(Duration::from_millis(250)).await;
-        let now = process.rss()?;
+        let now = rss(process)?;
         if (now - last).abs() < 64.0 {
             return Ok(now);
         }
         last = now;
     }
     Ok(last)
-}
-
-async fn wait_for<T>(look: impl Fn() -> Option<T>) -> Result<T, Failure> {
-    for _ in 0..500 {
-        if let Some(found) = look() {
-            return Ok(found);
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    Err(Failure::new(
-        code::FAILED,
-        "the measured server did not start",
-    ))
-}
-
-fn free_port() -> Result<u16, Failure> {
-    let port =
-        std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-    port.map(|address| address.port())
-        .map_err(|error| Failure::internal("find a free port", error))
 }
 
 fn write(folder: &Path, token: &str) -> Result<String, Failure> {

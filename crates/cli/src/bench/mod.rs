@@ -1,7 +1,9 @@
 //! `outrider bench`: what this build does on this host, each figure beside its floor: what the host
 //! itself does in the same run without Outrider. Compare ratios, not figures of different hosts.
 
+mod child;
 mod config;
+mod data;
 mod dispatch;
 mod floors;
 mod idle;
@@ -22,6 +24,8 @@ use crate::failure::Failure;
 pub enum BenchVerb {
     /// How fast a config becomes a plan, and in how much memory.
     Config(BenchArgs),
+    /// Caches and workspaces beside `tar` and `cp`, and how fast tests are split.
+    Data(data::DataArgs),
     /// Whole lives of tasks: how many a second, and how soon a step's first byte is there.
     Dispatch(BenchArgs),
     /// Memory of a runner and a server that have nothing to do.
@@ -49,6 +53,7 @@ pub async fn run(verb: BenchVerb) -> Result<ExitCode, Failure> {
     }
     match verb {
         BenchVerb::Config(args) => config::run(args)?,
+        BenchVerb::Data(args) => data::run(args).await?,
         BenchVerb::Dispatch(args) => dispatch::run(args).await?,
         BenchVerb::Idle(args) => idle::run(args).await?,
         BenchVerb::Logs(args) => logs::run(args).await?,
