@@ -14,6 +14,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
 
+pub use data::BLOB_STORE;
 pub use sse::{ServerEvent, SseStream};
 
 use crate::continuation::{CONTINUE_PATH, ContinuePipeline, Message};

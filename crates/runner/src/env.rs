@@ -33,6 +33,9 @@ pub const INHERITED: [&str; 14] = [
     "DOCKER_HOST",
 ];
 
+/// Those by which steps act in the name of the runner's owner: not for code that is not trusted.
+const OWNERS: [&str; 2] = ["SSH_AUTH_SOCK", "DOCKER_HOST"];
+
 /// The variables of all steps of a task, without the steps' own. The helper's folder comes first on
 /// whatever `PATH` there is.
 pub fn of_task(
@@ -44,6 +47,7 @@ pub fn of_task(
 ) -> BTreeMap<String, String> {
     let mut variables: BTreeMap<String, String> = INHERITED
         .into_iter()
+        .filter(|name| !(task.payload.trigger.untrusted && OWNERS.contains(name)))
         .filter_map(|name| settings.inherited_environment.get_key_value(name))
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();

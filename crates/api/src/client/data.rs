@@ -20,6 +20,9 @@ use crate::runner::HeldLease;
 /// Slower than this is as good as broken, in bytes per second.
 const SLOWEST: u64 = 64 * 1024;
 
+/// Who does not answer, where bytes go to the blob store or come from it directly.
+pub const BLOB_STORE: &str = "the blob store";
+
 /// How long a call may take by which the server takes over many blobs.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(300);
 
@@ -70,10 +73,13 @@ impl Client {
         let most = most.unwrap_or(outrider_model::blob::LARGEST_BLOB);
         let request = request.timeout(transfer_timeout(most));
         let response = self.transfer(from, request).await?;
-        response
-            .bytes()
-            .await
-            .map_err(|error| self.unreachable(error))
+        response.bytes().await.map_err(|error| match from {
+            Transfer::Server {} => self.unreachable(error),
+            Transfer::Store { .. } => ClientError::Unreachable {
+                url: BLOB_STORE.to_owned(),
+                source: Box::new(error.without_url()),
+            },
+        })
     }
 
     /// Says that a blob's bytes are not what its name says.
@@ -173,7 +179,7 @@ impl Client {
         }
         let sent = request.send().await;
         let response = sent.map_err(|error| ClientError::Unreachable {
-            url: "the blob store".to_owned(),
+            url: BLOB_STORE.to_owned(),
             source: Box::new(error.without_url()),
         })?;
         let status = response.status();

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -9,7 +10,7 @@ use outrider_api::data::{NamedBlob, NewArtifact, StoreArtifacts};
 use outrider_model::BlobHash;
 use outrider_model::plan::StoreArtifactsStep;
 
-use super::files::{ArtifactFile, ArtifactFiles, artifact_files};
+use super::files::{ArtifactFile, ArtifactFiles, artifact_files, open_regular};
 use super::{DataStep, Ended, done, size, stopped};
 use crate::driver::Failure;
 
@@ -23,7 +24,9 @@ const BATCH: usize = 500;
 /// Runs the step.
 pub async fn store(step: &DataStep<'_>, spec: &StoreArtifactsStep) -> Ended {
     let found = step.places().find(&spec.path);
-    let files = match artifact_files(&found, &spec.path, spec.destination.as_deref()) {
+    let (path, destination) = (spec.path.clone(), spec.destination.clone());
+    let looking = move || artifact_files(&found, &path, destination.as_deref());
+    let files = match super::blocking(looking).await? {
         Ok(files) => files,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             step.say(&format!("There is no {}: nothing is stored.", spec.path))
@@ -33,11 +36,17 @@ pub async fn store(step: &DataStep<'_>, spec: &StoreArtifactsStep) -> Ended {
         Err(error) => return Err(unreadable(&spec.path, &error)),
     };
     let stop = step.context.stop.clone();
-    let stored = stop.run_until_cancelled(store_all(step, files)).await;
+    let sent = AtomicU64::new(0);
+    let storing = step.telling(&sent, store_all(step, files, &sent));
+    let stored = stop.run_until_cancelled(storing).await;
     stored.map_or(Ok(stopped()), |stored| stored.map(|()| done()))
 }
 
-async fn store_all(step: &DataStep<'_>, files: ArtifactFiles) -> Result<(), Failure> {
+async fn store_all(
+    step: &DataStep<'_>,
+    files: ArtifactFiles,
+    sent: &AtomicU64,
+) -> Result<(), Failure> {
     if files.skipped > 0 {
         let text = format!(
             "{} links, sockets, pipes or devices are passed over",
@@ -45,28 +54,32 @@ async fn store_all(step: &DataStep<'_>, files: ArtifactFiles) -> Result<(), Fail
         );
         step.say(&text).await;
     }
-    let (mut count, mut bytes) = (0, 0);
+    let mut count = 0;
     for batch in files.files.chunks(BATCH) {
-        let sent = stream::iter(batch.iter().cloned().map(|file| send(step, file)));
-        let artifacts: Vec<NewArtifact> = sent.buffered(AT_ONCE).try_collect().await?;
+        let sending = batch.iter().cloned().map(|file| send(step, file, sent));
+        let sending = stream::iter(sending).buffered(AT_ONCE);
+        let artifacts: Vec<NewArtifact> = sending.try_collect().await?;
         count += artifacts.len();
-        let parts = artifacts.iter().flat_map(|artifact| &artifact.parts);
-        bytes += parts.map(|part| part.size).sum::<u64>();
         let stored = StoreArtifacts { artifacts };
         step.blobs()
             .retried(|api, by| api.store_artifacts(by, &stored))
             .await?;
     }
     let files = if count == 1 { "file" } else { "files" };
+    let bytes = sent.load(Ordering::Relaxed);
     step.say(&format!("{count} {files} stored, {}", size(bytes)))
         .await;
     Ok(())
 }
 
 /// Sends a file, part by part.
-async fn send(step: &DataStep<'_>, file: ArtifactFile) -> Result<NewArtifact, Failure> {
+async fn send(
+    step: &DataStep<'_>,
+    file: ArtifactFile,
+    sent: &AtomicU64,
+) -> Result<NewArtifact, Failure> {
     let unreadable = |error| unreadable(&file.path.display().to_string(), &error);
-    let mut open = File::open(&file.path).map_err(unreadable)?;
+    let mut open = open_regular(&file.path).map_err(unreadable)?;
     let mut parts = Vec::new();
     loop {
         let (bytes, rest) = tokio::task::spawn_blocking(move || read_part(open))
@@ -82,6 +95,7 @@ async fn send(step: &DataStep<'_>, file: ArtifactFile) -> Result<NewArtifact, Fa
         };
         let last = bytes.len() < PART;
         step.blobs().send(part, bytes).await?;
+        sent.fetch_add(part.size, Ordering::Relaxed);
         parts.push(part);
         open = rest;
         if last {

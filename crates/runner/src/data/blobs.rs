@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use outrider_api::ErrorCode;
-use outrider_api::client::ClientError;
+use outrider_api::client::{BLOB_STORE, ClientError};
 use outrider_api::data::{
     AnnounceBlobs, FindChunks, LocateBlobs, NamedBlob, ReportDamage, Transfer,
 };
@@ -25,8 +25,9 @@ use crate::driver::Failure;
 
 /// How long a server that does not answer is waited for: as long as a task goes on without one.
 const LONGEST_SILENCE: Duration = Duration::from_secs(3_600);
-/// How long a server or store that answers with errors of its own is tried.
-const LONGEST_TROUBLE: Duration = Duration::from_secs(60);
+/// How long a server that answers with errors of its own is tried, and a store that does not answer:
+/// perhaps this host may not reach it.
+const LONGEST_TROUBLE: Duration = Duration::from_secs(90);
 /// Signed URLs are asked for anew before they end.
 const LOCATION_LASTS: Duration = Duration::from_secs(300);
 
@@ -83,7 +84,7 @@ impl TaskBlobs {
                 Err(error) => error,
             };
             let patience = match error {
-                ClientError::Unreachable { .. } => LONGEST_SILENCE,
+                ClientError::Unreachable { ref url, .. } if url != BLOB_STORE => LONGEST_SILENCE,
                 _ => LONGEST_TROUBLE,
             };
             let full = error.code() == Some(ErrorCode::StorageFull);

@@ -10,13 +10,19 @@ use outrider_api::data::{FindCache, FoundCache, SaveCache};
 use outrider_model::plan::{RestoreCacheStep, SaveCacheStep, Source};
 use sha2::{Digest, Sha256};
 
+use super::files::open_regular;
+use super::place::Places;
 use super::{DataStep, Ended, Exited, done, key, stopped};
+use crate::attempt::StepContext;
 use crate::driver::Failure;
 
 /// Runs a `save_cache` step.
 pub async fn save(step: &DataStep<'_>, spec: &SaveCacheStep) -> Ended {
-    let key = step.cache_key(&spec.key)?;
-    match save_under(step, spec, &key).await {
+    let keys = step.cache_keys(vec![spec.key.clone()]).await?;
+    let [key] = &keys[..] else {
+        return Ok(done());
+    };
+    match save_under(step, spec, key).await {
         Err(failure) => {
             step.say(&format!("Nothing is cached: {}", failure.text()))
                 .await;
@@ -77,8 +83,7 @@ async fn save_under(
 
 /// Runs a `restore_cache` step.
 pub async fn restore(step: &DataStep<'_>, spec: &RestoreCacheStep) -> Ended {
-    let keys = spec.keys.iter().map(|key| step.cache_key(key));
-    let keys: Vec<String> = keys.collect::<Result<_, _>>()?;
+    let keys = step.cache_keys(spec.keys.clone()).await?;
     match restore_first(step, keys).await {
         Err(failure) => {
             let text = format!("No cache is restored, as after a miss: {}", failure.text());
@@ -124,37 +129,52 @@ async fn find(
 }
 
 impl DataStep<'_> {
-    /// Fills in the templates of a key.
-    fn cache_key(&self, template: &str) -> Result<String, Failure> {
-        let payload = &self.context.task.payload;
-        let trigger = &payload.trigger;
-        let of_source = match &trigger.source {
-            Source::Git { revision, .. } => revision.as_deref(),
-            Source::None | Source::Directory { .. } => None,
-        };
-        let revision = trigger.revision.as_deref().or(of_source);
+    /// Fills in the templates of keys. Files are read for it.
+    async fn cache_keys(&self, templates: Vec<String>) -> Result<Vec<String>, Failure> {
+        let context = self.context.clone();
         let places = self.places();
-        let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let facts = key::Facts {
-            branch: trigger.branch.as_deref().unwrap_or_default(),
-            revision: revision.unwrap_or_default(),
-            job_number: payload.job_number,
-            variables: &self.context.variables,
-            epoch: self.context.workshop.clock.now().as_millis() / 1_000,
-            arch: &key::arch(&cpuinfo),
-            checksum: &|file| {
-                let path = places.find(file);
-                checksum(&path).map_err(|error| {
-                    format!("needs the checksum of {file}, which cannot be read: {error}")
-                })
-            },
-        };
-        key::fill_in(template, &facts).map_err(Failure::User)
+        let filling = move || fill_in(&context, &places, &templates);
+        super::blocking(filling).await?.map_err(Failure::User)
     }
 }
 
+fn fill_in(
+    context: &StepContext,
+    places: &Places,
+    templates: &[String],
+) -> Result<Vec<String>, String> {
+    let payload = &context.task.payload;
+    let trigger = &payload.trigger;
+    let of_source = match &trigger.source {
+        Source::Git { revision, .. } => revision.as_deref(),
+        Source::None | Source::Directory { .. } => None,
+    };
+    let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let facts = key::Facts {
+        branch: trigger.branch.as_deref().unwrap_or_default(),
+        revision: trigger
+            .revision
+            .as_deref()
+            .or(of_source)
+            .unwrap_or_default(),
+        job_number: payload.job_number,
+        variables: &context.variables,
+        epoch: context.workshop.clock.now().as_millis() / 1_000,
+        arch: &key::arch(&cpuinfo),
+        checksum: &|file| {
+            checksum(&places.find(file)).map_err(|error| {
+                format!("needs the checksum of {file}, which cannot be read: {error}")
+            })
+        },
+    };
+    let keys = templates
+        .iter()
+        .map(|template| key::fill_in(template, &facts));
+    keys.collect()
+}
+
 fn checksum(path: &Path) -> io::Result<[u8; 32]> {
-    let mut file = std::fs::File::open(path)?;
+    let mut file = open_regular(path)?;
     let (mut sum, mut buffer) = (Sha256::new(), vec![0; 64 * 1024]);
     loop {
         match file.read(&mut buffer)? {

@@ -1,7 +1,11 @@
 //! The files that `store_artifacts` takes, and what they are called.
 
+use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
 
 /// A file to store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +83,19 @@ impl ArtifactFiles {
     }
 }
 
+/// Opens a file to read it. A pipe or a device would never end.
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags)
+        .open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::other("it is no regular file")),
+    }
+}
+
 /// The parts of a name: what would lead elsewhere is left out.
 fn parts(name: &str) -> Vec<String> {
     let parts = name.split('/');
@@ -120,6 +137,13 @@ mod tests {
         assert_eq!(names("out/b.txt", Some("c.txt")), one("c.txt"));
         assert_eq!(names("out/b.txt", Some("dir/")), one("dir/b.txt"));
         assert_eq!(names("out/b.txt", Some("..")), one("b.txt"));
+    }
+
+    #[test]
+    fn only_regular_files_are_read() {
+        assert!(open_regular(Path::new("/dev/zero")).is_err());
+        assert!(open_regular(Path::new("/")).is_err());
+        assert!(open_regular(Path::new("/proc/self/status")).is_ok());
     }
 
     #[test]

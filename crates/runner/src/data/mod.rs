@@ -117,6 +117,14 @@ impl DataStep<'_> {
     }
 }
 
+/// Looks at files, which may take long, beside the runner's other work.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Failure> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| Failure::Infrastructure(error.to_string()))
+}
+
 /// It is done.
 const fn done() -> Exited {
     (Exit::Code(0), None)

@@ -50,7 +50,9 @@ fn relative(pattern: &str) -> Result<Vec<&str>, String> {
     let parts = pattern
         .split('/')
         .filter(|part| !part.is_empty() && *part != ".");
-    let parts: Vec<&str> = parts.collect();
+    let mut parts: Vec<&str> = parts.collect();
+    // Twice the same, and each would be tried at every level of the other.
+    parts.dedup_by(|next, last| *next == "**" && *last == "**");
     if parts.contains(&"..") {
         return Err(format!(
             "`{pattern}` leads out of the root: choose a root further up"

@@ -101,7 +101,7 @@ impl DataStep<'_> {
     }
 
     /// Says now and then how far a transfer is.
-    async fn telling<T>(&self, count: &AtomicU64, transfer: impl Future<Output = T>) -> T {
+    pub async fn telling<T>(&self, count: &AtomicU64, transfer: impl Future<Output = T>) -> T {
         let mut transfer = std::pin::pin!(transfer);
         loop {
             match tokio::time::timeout(SAY_EVERY, &mut transfer).await {

@@ -43,7 +43,9 @@ async fn selected(
         );
         return Err(Failure::User(text));
     }
-    let selected = select(root, &spec.paths).map_err(Failure::User)?;
+    let (patterns, below) = (spec.paths.clone(), root.to_owned());
+    let selected = super::blocking(move || select(&below, &patterns)).await?;
+    let selected = selected.map_err(Failure::User)?;
     for pattern in &selected.without {
         let text = format!("`{pattern}` matches nothing in {}", spec.root);
         step.say(&text).await;
