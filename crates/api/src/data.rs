@@ -3,13 +3,17 @@
 
 use std::collections::BTreeMap;
 
-use outrider_model::blob::{Archive, ChunkPlace};
+use outrider_model::blob::{Archive, ChunkPlace, PackIndex};
 use outrider_model::{BlobHash, JobId, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// At most so many blobs or chunks are named in one call.
 pub const MOST_HASHES: usize = 2_000;
+
+/// So many chunks of new packs go with a commit. Those of larger archives are indexed before, so many
+/// in one call.
+pub const MOST_INDEXED: usize = 20_000;
 
 /// The longest key of a cache, in characters.
 pub const LONGEST_CACHE_KEY: usize = 900;
@@ -26,6 +30,13 @@ pub struct FindChunks {
 pub struct FoundChunks {
     /// In the order of the question; nothing for a chunk that is not there.
     pub places: Vec<Option<ChunkPlace>>,
+}
+
+/// What lies in packs that the task has stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct IndexPacks {
+    /// The packs, [`MOST_HASHES`] at most, with [`MOST_INDEXED`] chunks or so.
+    pub packs: Vec<PackIndex>,
 }
 
 /// A task is about to send these blobs. They are kept until it ends, whatever becomes of it.

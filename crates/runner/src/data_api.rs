@@ -7,8 +7,8 @@ use bytes::Bytes;
 use outrider_api::client::{Client, ClientError};
 use outrider_api::data::{
     AddLayer, AnnounceBlobs, AnnouncedBlobs, CacheAnswer, FindCache, FindChunks, FoundChunks,
-    LocateBlobs, LocatedBlobs, NamedBlob, ReportDamage, SaveCache, SavedCache, StoreArtifacts,
-    StoreTestResults, Transfer, Workspace,
+    IndexPacks, LocateBlobs, LocatedBlobs, NamedBlob, ReportDamage, SaveCache, SavedCache,
+    StoreArtifacts, StoreTestResults, Transfer, Workspace,
 };
 use outrider_api::runner::HeldLease;
 use outrider_model::BlobHash;
@@ -53,6 +53,8 @@ pub trait DataApi: Send + Sync {
         by: HeldLease,
         request: &FindChunks,
     ) -> Result<FoundChunks, ClientError>;
+    /// Says what lies in packs, before a commit that would be too long with it.
+    async fn index_packs(&self, by: HeldLease, request: &IndexPacks) -> Result<(), ClientError>;
     /// Finds a cache.
     async fn find_cache(
         &self,
@@ -137,6 +139,10 @@ impl DataApi for Client {
         request: &FindChunks,
     ) -> Result<FoundChunks, ClientError> {
         Self::find_chunks(self, by, request).await
+    }
+
+    async fn index_packs(&self, by: HeldLease, request: &IndexPacks) -> Result<(), ClientError> {
+        Self::index_packs(self, by, request).await
     }
 
     async fn find_cache(
@@ -240,6 +246,10 @@ impl DataApi for NoData {
     }
 
     async fn find_chunks(&self, _: HeldLease, _: &FindChunks) -> Result<FoundChunks, ClientError> {
+        Self::refuse()
+    }
+
+    async fn index_packs(&self, _: HeldLease, _: &IndexPacks) -> Result<(), ClientError> {
         Self::refuse()
     }
 

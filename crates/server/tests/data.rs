@@ -8,8 +8,8 @@ use common::World;
 use data_support::{archive, code, named};
 use outrider_api::ErrorCode;
 use outrider_api::data::{
-    AddLayer, FindChunks, LocateBlobs, NamedBlob, NewArtifact, ReportDamage, StoreArtifacts,
-    StoreTestResults, Transfer,
+    AddLayer, FindChunks, IndexPacks, LocateBlobs, NamedBlob, NewArtifact, ReportDamage,
+    StoreArtifacts, StoreTestResults, Transfer,
 };
 use outrider_model::blob::{Archive, LARGEST_BLOB, PackIndex, PackedChunk};
 
@@ -77,6 +77,37 @@ async fn what_one_task_saves_another_finds() {
     let place = found.places[0].unwrap();
     assert_eq!((place.pack, place.offset), (named(&pack).hash, 100));
     assert_eq!(reader.announce(&[named(&pack)]).await.unwrap(), [None]);
+}
+
+#[tokio::test]
+async fn what_lies_in_packs_may_be_said_before_the_commit() {
+    let world = World::start().await;
+    let job = world.job("acme/shop", false).await;
+    let chunk = PackedChunk {
+        hash: named(b"chunk").hash,
+        offset: 0,
+        stored: 4,
+        length: 5,
+    };
+    let packs = vec![PackIndex {
+        pack: named(b"pack").hash,
+        chunks: vec![chunk],
+    }];
+    let index = IndexPacks { packs };
+    let refused = world.runner.index_packs(job.by, &index).await.unwrap_err();
+    assert_eq!(code(&refused), ErrorCode::Conflict, "the pack is not there");
+    job.put(b"pack").await;
+    for _ in 0..2 {
+        world.runner.index_packs(job.by, &index).await.unwrap();
+    }
+    let question = FindChunks {
+        hashes: vec![chunk.hash],
+    };
+    let found = world.runner.find_chunks(job.by, &question).await.unwrap();
+    assert_eq!(found.places[0].unwrap().pack, named(b"pack").hash);
+    job.end().await;
+    let stale = world.runner.index_packs(job.by, &index).await.unwrap_err();
+    assert_eq!(code(&stale), ErrorCode::StaleLease);
 }
 
 #[tokio::test]

@@ -11,8 +11,8 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use super::{CALL_TIMEOUT, Client, ClientError, Result, code_of, plain};
 use crate::data::{
     AddLayer, AnnounceBlobs, AnnouncedBlobs, CacheAnswer, FindCache, FindChunks, FoundChunks,
-    LocateBlobs, LocatedBlobs, NamedBlob, ReportDamage, SaveCache, SavedCache, StoreArtifacts,
-    StoreTestResults, Transfer, Workspace,
+    IndexPacks, LocateBlobs, LocatedBlobs, NamedBlob, ReportDamage, SaveCache, SavedCache,
+    StoreArtifacts, StoreTestResults, Transfer, Workspace,
 };
 use crate::paths::LEASE_HEADER;
 use crate::runner::HeldLease;
@@ -99,6 +99,13 @@ impl Client {
     pub async fn find_cache(&self, by: HeldLease, body: &FindCache) -> Result<CacheAnswer> {
         self.call(self.data(Method::POST, by, "caches/find").json(body))
             .await
+    }
+
+    /// Says what lies in packs that are stored, before a commit that would be too long with it.
+    pub async fn index_packs(&self, by: HeldLease, body: &IndexPacks) -> Result<()> {
+        self.send(self.commit(by, "chunks/index").json(body))
+            .await
+            .map(drop)
     }
 
     /// Saves a cache.

@@ -10,11 +10,12 @@ use bytes::Bytes;
 use outrider_api::ErrorCode;
 use outrider_api::client::{BLOB_STORE, ClientError};
 use outrider_api::data::{
-    AnnounceBlobs, FindChunks, LocateBlobs, NamedBlob, ReportDamage, Transfer,
+    AnnounceBlobs, FindChunks, IndexPacks, LocateBlobs, MOST_HASHES, MOST_INDEXED, NamedBlob,
+    ReportDamage, Transfer,
 };
 use outrider_api::runner::HeldLease;
 use outrider_archive::{BlobError, BlobStore, Error, Limits, Manifest};
-use outrider_model::blob::ChunkPlace;
+use outrider_model::blob::{Archive, ChunkPlace};
 use outrider_model::{BlobHash, Random};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -95,6 +96,31 @@ impl TaskBlobs {
             *lock(&self.trouble) = Some(problem.clone());
             backoff.failed(&problem).await;
         }
+    }
+
+    /// Makes an archive fit into one commit: what lies in its new packs is said before, if that is
+    /// long.
+    pub async fn index(&self, mut archive: Archive) -> Result<Archive, Failure> {
+        let chunks = archive.new_packs.iter().map(|index| index.chunks.len());
+        if chunks.sum::<usize>() <= MOST_INDEXED {
+            return Ok(archive);
+        }
+        let mut rest = std::mem::take(&mut archive.new_packs)
+            .into_iter()
+            .peekable();
+        while rest.peek().is_some() {
+            let (mut packs, mut chunks) = (Vec::new(), 0);
+            while let Some(index) =
+                rest.next_if(|_| chunks < MOST_INDEXED && packs.len() < MOST_HASHES)
+            {
+                chunks += index.chunks.len();
+                packs.push(index);
+            }
+            let request = IndexPacks { packs };
+            self.retried(|api, by| api.index_packs(by, &request))
+                .await?;
+        }
+        Ok(archive)
     }
 
     /// Sends a blob, unless the store has it.

@@ -67,7 +67,7 @@ async fn save_under(
     };
     let cache = SaveCache {
         key: key.to_owned(),
-        archive: saved.archive,
+        archive: step.blobs().index(saved.archive).await?,
     };
     let kept = step
         .blobs()

@@ -21,7 +21,7 @@ pub async fn persist(step: &DataStep<'_>, spec: &PersistToWorkspaceStep) -> Ende
     };
     let layer = AddLayer {
         step: step.context.step,
-        archive: saved.archive,
+        archive: step.blobs().index(saved.archive).await?,
     };
     let added = step
         .blobs()

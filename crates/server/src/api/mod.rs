@@ -125,6 +125,7 @@ fn versioned() -> (Router<Arc<Core>>, utoipa::openapi::OpenApi) {
             runner::data::get_blob::handler
         ))
         .routes(routes!(runner::data::find_chunks::handler))
+        .routes(routes!(runner::data::index_packs::handler))
         .routes(routes!(runner::data::find_cache::handler))
         .routes(routes!(runner::data::save_cache::handler))
         .routes(routes!(runner::data::add_layer::handler))

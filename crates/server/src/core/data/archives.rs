@@ -30,15 +30,28 @@ impl Core {
     ) -> Result<ArchiveRecord, ApiError> {
         let blobs = archive.packs.iter().chain([&archive.manifest]).copied();
         self.confirm(by, blobs).await?;
-        for packs in batches(archive.new_packs, CHUNKS_AT_ONCE) {
-            self.store.index_packs(by, packs).await?;
-        }
+        self.index(by, archive.new_packs).await?;
         Ok(ArchiveRecord {
             manifest: archive.manifest,
             packs: archive.packs,
             entries: archive.entries,
             size: archive.size,
         })
+    }
+
+    /// Notes what lies in packs that the task has stored.
+    pub async fn index_packs(&self, by: HeldLease, packs: Vec<PackIndex>) -> Result<(), ApiError> {
+        check_length(packs.len())?;
+        self.confirm(by, packs.iter().map(|index| index.pack))
+            .await?;
+        self.index(by, packs).await
+    }
+
+    async fn index(&self, by: HeldLease, packs: Vec<PackIndex>) -> Result<(), ApiError> {
+        for packs in batches(packs, CHUNKS_AT_ONCE) {
+            self.store.index_packs(by, packs).await?;
+        }
+        Ok(())
     }
 
     /// A step adds to the workspace.

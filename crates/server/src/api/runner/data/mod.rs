@@ -5,6 +5,7 @@ pub mod announce_blobs;
 pub mod find_cache;
 pub mod find_chunks;
 pub mod get_blob;
+pub mod index_packs;
 pub mod locate_blobs;
 pub mod put_blob;
 pub mod report_damage;
