@@ -402,7 +402,8 @@ fn ssh_keys_are_held_by_an_agent_that_ends_with_the_job() {
             let is_second = key["host"] == "git.example";
             is_second.then(|| format!("MD5:{}", key["fingerprint_md5"].as_str().unwrap()))
         });
-    let files = "for host in git.example other.example; do ${GIT_SSH_COMMAND} -G $host; done";
+    let files =
+        "for host in git.example other.example; do eval \"$GIT_SSH_COMMAND -G $host\"; done";
     let (status, log) = job(
         &md5.unwrap(),
         &format!("ssh-add -L; {files} | grep -c 0.pub"),
