@@ -207,6 +207,48 @@ async fn tests_are_shown_with_what_they_said() {
     assert_eq!(ask(false, 8, None).await, (names(&[8, 9]), false));
 }
 
+/// Which timings a job has whose predecessor's results have met with this.
+async fn timings_after(harm: impl Fn(&std::path::Path)) -> Option<bytes::Bytes> {
+    let world = World::start().await;
+    let earlier = world.job("acme/shop", false).await;
+    earlier.store_results(1, b"results").await;
+    earlier.end().await;
+    for object in world.objects() {
+        harm(&object);
+    }
+    let job = world.job("acme/shop", false).await;
+    let timings = world.runner.timings(job.by).await.unwrap();
+    assert_eq!(world.runner.timings(job.by).await.unwrap(), timings);
+    timings
+}
+
+#[tokio::test]
+async fn a_job_whose_timings_are_lost_starts_without() {
+    let whole = timings_after(|_| {}).await;
+    assert_eq!(whole.unwrap(), &b"results"[..]);
+    let gone = timings_after(|object| std::fs::remove_file(object).unwrap()).await;
+    assert_eq!(gone, None);
+    let short = timings_after(|object| std::fs::write(object, b"res").unwrap()).await;
+    assert_eq!(short, None);
+}
+
+#[tokio::test]
+async fn counts_that_no_step_has_are_refused() {
+    let world = World::start().await;
+    let job = world.job("acme/shop", false).await;
+    job.put(b"results").await;
+    let results = StoreTestResults {
+        step: 1,
+        results: named(b"results"),
+        tests: 1,
+        failed: 0,
+        skipped: 0,
+        millis: u64::MAX,
+    };
+    let refused = world.runner.store_test_results(job.by, &results).await;
+    assert_eq!(code(&refused.unwrap_err()), ErrorCode::BadRequest);
+}
+
 #[tokio::test]
 async fn a_stop_before_a_blob_is_counted_loses_nothing() {
     let world = World::start_as(stop_at("blob.put")).await;

@@ -132,6 +132,21 @@ impl Core {
         }
     }
 
+    /// Whether all of these are there in full. What is not goes, with all that needs it.
+    pub(super) async fn all_there(&self, blobs: &[BlobRecord]) -> Result<bool, ApiError> {
+        let arrived: Vec<Option<BlobRecord>> = stream::iter(blobs.to_vec())
+            .map(|blob| self.arrived(blob))
+            .buffered(ASKED_AT_ONCE)
+            .try_collect()
+            .await?;
+        for (blob, arrived) in blobs.iter().zip(&arrived) {
+            if arrived.is_none() {
+                self.drop_damaged(blob).await?;
+            }
+        }
+        Ok(arrived.iter().all(Option::is_some))
+    }
+
     /// The blob, if its object is there in full.
     async fn arrived(&self, blob: BlobRecord) -> Result<Option<BlobRecord>, BlobsError> {
         let size = self.blobs.size(&name_of(&blob.object)).await?;
@@ -211,9 +226,13 @@ impl Core {
         let Some(blob) = self.locate_blob(by, hash).await? else {
             return Ok(());
         };
-        if self.is_whole(&blob).await? {
-            return Ok(());
+        match self.is_whole(&blob).await? {
+            true => Ok(()),
+            false => self.drop_damaged(&blob).await,
         }
+    }
+
+    async fn drop_damaged(&self, blob: &BlobRecord) -> Result<(), ApiError> {
         let dropped = self.store.drop_damaged_blob(blob.object.row).await?;
         self.metrics.damaged_blobs.inc();
         let object = name_of(&blob.object);

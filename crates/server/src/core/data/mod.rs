@@ -42,6 +42,20 @@ pub const fn name_of(object: &BlobObject) -> BlobName {
     }
 }
 
+/// The greatest number that is taken: all programs that read JSON know it exactly.
+const GREATEST_NUMBER: u64 = (1 << 53) - 1;
+
+/// A number makes sense.
+fn check_number(number: u64) -> Result<(), ApiError> {
+    if number <= GREATEST_NUMBER {
+        return Ok(());
+    }
+    Err(ApiError::new(
+        ErrorCode::BadRequest,
+        format!("a number is {GREATEST_NUMBER} at most, not {number}"),
+    ))
+}
+
 /// A list is not too long.
 fn check_length(things: usize) -> Result<(), ApiError> {
     if things <= MOST_HASHES {
