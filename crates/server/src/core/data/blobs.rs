@@ -15,6 +15,7 @@ use outrider_model::BlobHash;
 use outrider_model::blob::LARGEST_BLOB;
 use outrider_store::{Announced, BlobRecord, HeldLease, NewBlob};
 
+use super::uploads::{deadline, until};
 use super::{Download, check_length, name_of};
 use crate::metrics::Direction;
 use crate::{ApiError, Core};
@@ -91,6 +92,7 @@ impl Core {
                 )
             })?;
         let _room = self.uploads.admit(blob.size).await?;
+        let body = until(deadline(blob.size), body);
         self.blobs
             .put(&name_of(&blob.object), blob.size, body)
             .await?;
