@@ -17,6 +17,7 @@ use outrider_store::BlobObject;
 use crate::ApiError;
 
 pub(super) use room::Room;
+pub(super) use shown::TEST_READERS;
 pub(super) use uploads::Uploads;
 
 /// Bytes on their way out.
