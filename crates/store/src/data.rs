@@ -144,8 +144,8 @@ pub trait DataStore: Send + Sync {
     /// uses; of each `limit` at most. The timings of a job stay until it has ended.
     async fn expire_data(&self, now: Timestamp, limit: u32) -> Result<Swept>;
 
-    /// Objects that are to be deleted, `limit` at most.
-    async fn garbage(&self, limit: u32) -> Result<Vec<BlobObject>>;
+    /// Objects that are to be deleted, those of the rows after this one, `limit` at most.
+    async fn garbage(&self, after: u64, limit: u32) -> Result<Vec<BlobObject>>;
 
     /// These objects are gone.
     async fn garbage_gone(&self, rows: Vec<u64>) -> Result<()>;

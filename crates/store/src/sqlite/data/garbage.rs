@@ -90,11 +90,11 @@ impl Tx<'_> {
 }
 
 /// Objects that are to be deleted.
-pub fn list(db: &Connection, limit: u32) -> Res<Vec<BlobObject>> {
+pub fn list(db: &Connection, after: u64, limit: u32) -> Res<Vec<BlobObject>> {
     let mut find = db.prepare_cached(
-        "SELECT id, project, untrusted, hash FROM blob_garbage ORDER BY id LIMIT ?1",
+        "SELECT id, project, untrusted, hash FROM blob_garbage WHERE id > ?1 ORDER BY id LIMIT ?2",
     )?;
-    let rows = find.query_map([limit], read_object)?;
+    let rows = find.query_map((after, limit), read_object)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
