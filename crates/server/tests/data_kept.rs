@@ -208,6 +208,96 @@ async fn tests_are_shown_with_what_they_said() {
 }
 
 #[tokio::test]
+async fn a_page_of_tests_ends_when_it_has_much_text() {
+    let world = World::start().await;
+    let job = world.job("acme/shop", false).await;
+    let mut writer = stored::Writer::new(Vec::new()).unwrap();
+    let long = TestResult {
+        message: Some("x".repeat(200 * 1024)),
+        ..TestResult::default()
+    };
+    for _ in 0..30 {
+        writer.write(&long).unwrap();
+    }
+    job.store_results(1, &writer.finish().unwrap()).await;
+    let id = job.job_id().await;
+    let page = async |offset| {
+        let query = TestsQuery {
+            offset,
+            ..TestsQuery::default()
+        };
+        let tests = world.admin.tests(id, &query).await.unwrap();
+        (tests.tests.len(), tests.more)
+    };
+    assert_eq!(page(0).await, (21, true));
+    assert_eq!(page(21).await, (9, false));
+}
+
+#[tokio::test]
+async fn garbage_that_cannot_be_deleted_keeps_no_other() {
+    let world = World::start().await;
+    let job = world.job("acme/shop", false).await;
+    job.put(b"stuck").await;
+    let stuck = world.objects().remove(0);
+    job.put(b"loose").await;
+    job.end().await;
+    let bytes = std::fs::read(&stuck).unwrap();
+    std::fs::remove_file(&stuck).unwrap();
+    std::fs::create_dir(&stuck).unwrap();
+    let collector = Collector::new(&world.core);
+    collector.collect_once(&world.core).await.unwrap();
+    assert_eq!(world.objects(), Vec::<std::path::PathBuf>::new());
+    assert_eq!(world.store.garbage(0, 9).await.unwrap().len(), 1);
+    std::fs::remove_dir(&stuck).unwrap();
+    std::fs::write(&stuck, bytes).unwrap();
+    collector.collect_once(&world.core).await.unwrap();
+    assert_eq!(world.store.garbage(0, 9).await.unwrap(), []);
+    assert_eq!(world.objects(), Vec::<std::path::PathBuf>::new());
+}
+
+/// Which timings a job has whose predecessor's results have met with this.
+async fn timings_after(harm: impl Fn(&std::path::Path)) -> Option<bytes::Bytes> {
+    let world = World::start().await;
+    let earlier = world.job("acme/shop", false).await;
+    earlier.store_results(1, b"results").await;
+    earlier.end().await;
+    for object in world.objects() {
+        harm(&object);
+    }
+    let job = world.job("acme/shop", false).await;
+    let timings = world.runner.timings(job.by).await.unwrap();
+    assert_eq!(world.runner.timings(job.by).await.unwrap(), timings);
+    timings
+}
+
+#[tokio::test]
+async fn a_job_whose_timings_are_lost_starts_without() {
+    let whole = timings_after(|_| {}).await;
+    assert_eq!(whole.unwrap(), &b"results"[..]);
+    let gone = timings_after(|object| std::fs::remove_file(object).unwrap()).await;
+    assert_eq!(gone, None);
+    let short = timings_after(|object| std::fs::write(object, b"res").unwrap()).await;
+    assert_eq!(short, None);
+}
+
+#[tokio::test]
+async fn counts_that_no_step_has_are_refused() {
+    let world = World::start().await;
+    let job = world.job("acme/shop", false).await;
+    job.put(b"results").await;
+    let results = StoreTestResults {
+        step: 1,
+        results: named(b"results"),
+        tests: 1,
+        failed: 0,
+        skipped: 0,
+        millis: u64::MAX,
+    };
+    let refused = world.runner.store_test_results(job.by, &results).await;
+    assert_eq!(code(&refused.unwrap_err()), ErrorCode::BadRequest);
+}
+
+#[tokio::test]
 async fn a_stop_before_a_blob_is_counted_loses_nothing() {
     let world = World::start_as(stop_at("blob.put")).await;
     let job = world.job("acme/shop", false).await;
@@ -241,10 +331,10 @@ async fn a_stop_while_garbage_is_collected_leaves_it_for_the_next_time() {
     let collector = Collector::new(&world.core);
     let collected = AssertUnwindSafe(collector.collect_once(&world.core));
     assert!(collected.catch_unwind().await.is_err(), "it was stopped");
-    let left = world.store.garbage(9).await.unwrap();
+    let left = world.store.garbage(0, 9).await.unwrap();
     assert_eq!(left.len(), 1, "its object is gone, and nobody says so yet");
     world.collect().await;
-    assert_eq!(world.store.garbage(9).await.unwrap(), []);
+    assert_eq!(world.store.garbage(0, 9).await.unwrap(), []);
     assert_eq!(world.objects().len(), 1);
     let reader = world.job("acme/shop", false).await;
     assert_eq!(reader.find("deps").await.unwrap().unwrap(), "deps");

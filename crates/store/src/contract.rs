@@ -202,6 +202,7 @@ cases! { $
         an_expired_cache_is_not_there,
         a_trusted_task_never_sees_an_untrusted_cache,
         the_least_used_caches_go_first,
+        untrusted_caches_go_before_trusted_ones,
     }
     workspaces {
         layers_lie_in_upstream_order,
@@ -215,6 +216,8 @@ cases! { $
         timings_come_from_the_newest_earlier_job,
         timings_of_trusted_jobs_are_trusted,
         all_tasks_of_a_job_get_the_same_timings,
+        timings_stay_until_the_job_has_ended,
+        damaged_timings_are_none_for_all_tasks,
     }
     retention {
         what_nothing_uses_becomes_garbage,

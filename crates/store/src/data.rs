@@ -55,7 +55,8 @@ pub trait DataStore: Send + Sync {
 
     /// This blob is not what its name says: it goes, with its chunks and with the caches, artifacts
     /// and results that need it. How many of these there were. A layer that needs it stays, and
-    /// cannot be attached until somebody sends the blob again.
+    /// cannot be attached until somebody sends the blob again. A job that was to split its tests by
+    /// these results has no timings from now on.
     async fn drop_damaged_blob(&self, row: u64) -> Result<u64>;
 
     /// Which of these rows of blobs are there, or are garbage that has yet to go.
@@ -89,8 +90,9 @@ pub trait DataStore: Send + Sync {
         now: Timestamp,
     ) -> Result<Option<CacheRecord>>;
 
-    /// Drops the caches that were used least recently, until about so many bytes are free or
-    /// `limit` have gone. What a running attempt uses stays. Of one project, or of all.
+    /// Drops the caches that were used least recently, untrusted ones before trusted ones, until
+    /// about so many bytes are free or `limit` have gone. What a running attempt uses stays. Of one
+    /// project, or of all.
     async fn evict_caches(&self, project: Option<u64>, bytes: u64, limit: u32) -> Result<Evicted>;
 
     // ---- workspaces ----
@@ -139,11 +141,11 @@ pub trait DataStore: Send + Sync {
     // ---- retention ----
 
     /// Drops what is past its time, what attempts that have ended used, and blobs that nothing
-    /// uses; of each `limit` at most.
+    /// uses; of each `limit` at most. The timings of a job stay until it has ended.
     async fn expire_data(&self, now: Timestamp, limit: u32) -> Result<Swept>;
 
-    /// Objects that are to be deleted, `limit` at most.
-    async fn garbage(&self, limit: u32) -> Result<Vec<BlobObject>>;
+    /// Objects that are to be deleted, those of the rows after this one, `limit` at most.
+    async fn garbage(&self, after: u64, limit: u32) -> Result<Vec<BlobObject>>;
 
     /// These objects are gone.
     async fn garbage_gone(&self, rows: Vec<u64>) -> Result<()>;

@@ -19,6 +19,7 @@ use outrider_model::secret::{Token, TokenHash};
 use outrider_model::{AttemptId, ClassName, Random, RunnerId, TaskId, Timestamp};
 use outrider_service::{Clock, Shutdown};
 use outrider_store::{Store, TokenRecord, TokenScope};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::ApiError;
@@ -34,7 +35,7 @@ pub use data::Download;
 pub(crate) use data::name_of;
 pub use logs::{FollowedLog, Next};
 
-use data::{Room, Uploads};
+use data::{Room, TEST_READERS, Uploads};
 pub use orbs::{NoOrbs, OrbSource};
 
 /// What a [`Core`] is made of.
@@ -70,6 +71,7 @@ pub struct Core {
     pub(crate) metrics: Metrics,
     pub(crate) started_at: Timestamp,
     uploads: Uploads,
+    test_readers: Arc<Semaphore>,
     pub(crate) room: Room,
     logs: LogFiles,
     crash: Option<outrider_service::crash::CrashHook>,
@@ -101,6 +103,7 @@ impl Core {
             orbs: parts.orbs,
             store: parts.store,
             uploads: Uploads::new(&parts.blobs),
+            test_readers: Arc::new(Semaphore::new(TEST_READERS)),
             room: Room::default(),
             blobs: parts.blobs,
             clock: parts.clock,

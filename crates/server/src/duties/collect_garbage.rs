@@ -3,15 +3,17 @@
 //! The store says first that an object is garbage, then the object is deleted, then the store
 //! forgets it. A crash in between leaves work for the next time and loses nothing.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::{StreamExt, TryStreamExt};
-use outrider_blobs::{BlobName, Object};
+use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
+use outrider_blobs::{BlobName, BlobsError, Object, Trouble};
 use outrider_model::Timestamp;
 use outrider_store::{BlobObject, DataUsage, Evicted};
 
 use crate::core::name_of;
+use crate::error::chain;
 use crate::{ApiError, Core};
 
 const PAUSE: Duration = Duration::from_secs(60);
@@ -35,9 +37,14 @@ const FIRST_LIST: Duration = Duration::from_secs(10 * 60);
 /// out may have left it.
 const ORPHAN_AGE: Duration = Duration::from_secs(24 * 3_600);
 
+/// How many objects are deleted one by one at the same time.
+const ONE_BY_ONE: usize = 16;
+
 /// Collects garbage, and remembers when it has last gone through all objects.
 pub struct Collector {
     next_list: Mutex<Timestamp>,
+    /// The row after which deleting goes on: what cannot be deleted holds up nothing else.
+    deleted_up_to: AtomicU64,
 }
 
 impl Collector {
@@ -45,22 +52,58 @@ impl Collector {
     pub fn new(core: &Core) -> Self {
         Self {
             next_list: Mutex::new(core.started_at + FIRST_LIST),
+            deleted_up_to: AtomicU64::new(0),
         }
     }
 
     /// Drops and deletes what may go, and makes room where there is too little.
     pub async fn collect_once(&self, core: &Core) -> Result<Duration, ApiError> {
-        sweep(core).await?;
-        let evicted = make_room(core).await?;
-        if evicted.caches > 0 {
-            sweep(core).await?;
+        self.clean(core).await?;
+        // What goes for its project's sake may be room enough, once it is deleted.
+        for make_room in [keep_quotas(core).boxed(), free_space(core).boxed()] {
+            let evicted = make_room.await?;
+            core.metrics.evicted_caches.inc_by(u64::from(evicted));
+            if evicted > 0 {
+                self.clean(core).await?;
+            }
         }
-        delete_garbage(core).await?;
         core.metrics.note_data(&core.store.data_usage().await?);
         if self.is_time_for_the_list(core.clock.now()) {
             delete_orphans(core).await?;
         }
         Ok(PAUSE)
+    }
+
+    /// Drops what may go, and deletes it.
+    async fn clean(&self, core: &Core) -> Result<(), ApiError> {
+        sweep(core).await?;
+        if let Err(error) = self.delete_garbage(core).await? {
+            let error = chain(&error);
+            tracing::warn!(error, "objects cannot be deleted; will try again");
+        }
+        Ok(())
+    }
+
+    /// Deletes the objects that the store has given up. Goes on after one that cannot be deleted,
+    /// and ends where of many none can: the next time goes on from there.
+    async fn delete_garbage(&self, core: &Core) -> Result<Result<(), BlobsError>, ApiError> {
+        let mut outcome = Ok(());
+        loop {
+            let after = self.deleted_up_to.load(Ordering::Relaxed);
+            let garbage = core.store.garbage(after, OBJECTS).await?;
+            let last = garbage.last().map_or(0, |object| object.row);
+            self.deleted_up_to.store(last, Ordering::Relaxed);
+            if garbage.is_empty() {
+                return Ok(outcome);
+            }
+            let (gone, deleted) = delete(core, &garbage).await;
+            core.pass("garbage.deleted");
+            outcome = outcome.and(deleted);
+            if gone.is_empty() {
+                return Ok(outcome);
+            }
+            core.store.garbage_gone(gone).await?;
+        }
     }
 
     fn is_time_for_the_list(&self, now: Timestamp) -> bool {
@@ -84,19 +127,25 @@ async fn sweep(core: &Core) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Drops caches of projects that have too much, and of all where the disk has too little room.
-async fn make_room(core: &Core) -> Result<Evicted, ApiError> {
-    let mut all = Evicted::default();
-    if let Some(quota) = core.settings.data.project_quota {
-        for (project, bytes) in by_project(&core.store.data_usage().await?) {
-            let over = bytes.saturating_sub(quota);
-            let evicted = evict(core, Some(project), over).await?;
-            if evicted.caches > 0 {
-                tracing::info!(project, ?evicted, "a project has more data than its quota");
-            }
-            all.caches += evicted.caches;
+/// Drops caches of projects that have too much; how many.
+async fn keep_quotas(core: &Core) -> Result<u32, ApiError> {
+    let Some(quota) = core.settings.data.project_quota else {
+        return Ok(0);
+    };
+    let mut caches = 0;
+    for (project, bytes) in by_project(&core.store.data_usage().await?) {
+        let over = bytes.saturating_sub(quota);
+        let evicted = evict(core, Some(project), over).await?;
+        if evicted.caches > 0 {
+            tracing::info!(project, ?evicted, "a project has more data than its quota");
         }
+        caches += evicted.caches;
     }
+    Ok(caches)
+}
+
+/// Drops caches of all where the disk has too little room; how many.
+async fn free_space(core: &Core) -> Result<u32, ApiError> {
     let missing = core.missing_space();
     let evicted = evict(core, None, missing).await?;
     if missing > 0 {
@@ -106,9 +155,7 @@ async fn make_room(core: &Core) -> Result<Evicted, ApiError> {
             "the disk of the blob store is nearly full: the least used caches go, and new ones are refused"
         );
     }
-    all.caches += evicted.caches;
-    core.metrics.evicted_caches.inc_by(u64::from(all.caches));
-    Ok(all)
+    Ok(evicted.caches)
 }
 
 async fn evict(core: &Core, project: Option<u64>, bytes: u64) -> Result<Evicted, ApiError> {
@@ -139,18 +186,31 @@ fn by_project(usage: &DataUsage) -> Vec<(u64, u64)> {
     sums
 }
 
-/// Deletes the objects that the store has given up.
-async fn delete_garbage(core: &Core) -> Result<(), ApiError> {
-    loop {
-        let garbage: Vec<BlobObject> = core.store.garbage(OBJECTS).await?;
-        if garbage.is_empty() {
-            return Ok(());
+/// Deletes objects: the rows of those that are gone, and the first error.
+async fn delete(core: &Core, garbage: &[BlobObject]) -> (Vec<u64>, Result<(), BlobsError>) {
+    let names: Vec<BlobName> = garbage.iter().map(name_of).collect();
+    let rows = names.iter().map(|name| name.row);
+    match core.blobs.delete(&names).await {
+        Ok(()) => (rows.collect(), Ok(())),
+        Err(error) if !may_be_of_one(&error) => (Vec::new(), Err(error)),
+        Err(error) => {
+            let gone = stream::iter(names)
+                .map(|name| async move {
+                    let deleted = core.blobs.delete(&[name]).await;
+                    deleted.is_ok().then_some(name.row)
+                })
+                .buffer_unordered(ONE_BY_ONE)
+                .filter_map(|row| async move { row });
+            (gone.collect().await, Err(error))
         }
-        let names: Vec<BlobName> = garbage.iter().map(name_of).collect();
-        core.blobs.delete(&names).await?;
-        core.pass("garbage.deleted");
-        let rows = garbage.iter().map(|object| object.row).collect();
-        core.store.garbage_gone(rows).await?;
+    }
+}
+
+/// Whether an error may be one object's fault, and not the whole store's.
+const fn may_be_of_one(error: &BlobsError) -> bool {
+    match error {
+        BlobsError::Store(error) => matches!(error.trouble, Trouble::Denied | Trouble::Other),
+        _ => true,
     }
 }
 

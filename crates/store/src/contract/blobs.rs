@@ -133,7 +133,7 @@ pub async fn a_damaged_blob_takes_what_needs_it_along(w: World) {
     assert_eq!(w.hit(&task, &["good"]).await.as_deref(), Some("good"));
     assert_eq!(w.locate(&task, "pack").await, None);
     assert_eq!(chunk(&w, &task).await, None);
-    assert_eq!(w.store.garbage(9).await.unwrap(), [bad]);
+    assert_eq!(w.store.garbage(0, 9).await.unwrap(), [bad]);
     // It can be sent again, to another place.
     let again = w.put(&task, &["pack"]).await[0].object;
     assert_ne!(again.row, bad.row);
@@ -149,7 +149,7 @@ pub async fn a_layer_waits_for_a_damaged_blob_to_be_sent_again(w: World) {
     assert_eq!(w.hit(&task, &["bad"]).await, None);
     assert_eq!(w.locate(&task, "pack").await, None);
     assert_eq!(chunk(&w, &task).await, None);
-    assert_eq!(w.store.garbage(9).await.unwrap(), []);
+    assert_eq!(w.store.garbage(0, 9).await.unwrap(), []);
     assert_eq!(w.store.data_usage().await.unwrap().layers.count, 1);
     // To its old place: the layer is whole again.
     let again = w.put(&task, &["pack"]).await[0].object;

@@ -172,3 +172,18 @@ pub async fn the_least_used_caches_go_first(w: World) {
     let all = w.store.evict_caches(None, u64::MAX, 9).await.unwrap();
     assert_eq!(all, one, "the other project's");
 }
+
+pub async fn untrusted_caches_go_before_trusted_ones(w: World) {
+    let main = w.running(TRUSTED).await;
+    w.save(&main, "main", &["a"]).await;
+    w.end(&main, Outcome::Passed).await;
+    w.pass(2 * DAY);
+    let fork = w.running(UNTRUSTED).await;
+    w.save(&fork, "fork", &["b"]).await;
+    w.end(&fork, Outcome::Passed).await;
+    assert_eq!(w.sweep().await, 0);
+    assert_eq!(w.store.evict_caches(None, 1, 9).await.unwrap().caches, 1);
+    let reader = w.running(UNTRUSTED).await;
+    assert_eq!(w.hit(&reader, &["fork"]).await, None);
+    assert_eq!(w.hit(&reader, &["main"]).await.unwrap(), "main");
+}

@@ -146,3 +146,32 @@ pub async fn all_tasks_of_a_job_get_the_same_timings(w: World) {
     assert_eq!(w.timings(&other).await, known);
     assert_eq!(w.timings(&one).await, known);
 }
+
+pub async fn timings_stay_until_the_job_has_ended(w: World) {
+    leave(&w, TRUSTED, "build", "first").await;
+    w.submit_from(TRUSTED, vec![tasks("build", 2)]).await;
+    let one = w.claim_and_start().await;
+    let known = w.timings(&one).await;
+    w.pass(KEPT);
+    w.end(&one, Outcome::Passed).await;
+    assert_eq!(w.sweep().await, 0);
+    let other = w.claim_and_start().await;
+    assert_eq!(w.timings(&other).await, known);
+    w.end(&other, Outcome::Passed).await;
+    assert_eq!(w.sweep().await, 1);
+}
+
+pub async fn damaged_timings_are_none_for_all_tasks(w: World) {
+    w.submit_from(TRUSTED, vec![tasks("build", 2)]).await;
+    for results in ["whole", "damaged"] {
+        let task = w.claim_and_start().await;
+        w.results(&task, 0, results).await;
+        w.end(&task, Outcome::Passed).await;
+    }
+    let task = w.running(TRUSTED).await;
+    let known = w.timings(&task).await;
+    assert_eq!(known.len(), 2);
+    let dropped = w.store.drop_damaged_blob(known[1].blob.object.row).await;
+    assert_eq!(dropped.unwrap(), 1);
+    assert_eq!(w.timings(&task).await, [], "a part would split otherwise");
+}

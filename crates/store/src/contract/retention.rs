@@ -14,9 +14,9 @@ pub async fn what_nothing_uses_becomes_garbage(w: World) {
     assert_eq!(w.sweep().await, 0, "the attempt runs");
     w.end(&task, Outcome::Passed).await;
     assert_eq!(w.sweep().await, 2);
-    let garbage = w.store.garbage(9).await.unwrap();
+    let garbage = w.store.garbage(0, 9).await.unwrap();
     assert_eq!(garbage, [put[1].object, announced.object]);
-    assert_eq!(w.store.garbage(1).await.unwrap().len(), 1);
+    assert_eq!(w.store.garbage(0, 1).await.unwrap().len(), 1);
     let rows: Vec<u64> = [put[0].object, put[1].object, announced.object]
         .map(|object| object.row)
         .to_vec();
@@ -25,7 +25,7 @@ pub async fn what_nothing_uses_becomes_garbage(w: World) {
     for _ in 0..2 {
         w.store.garbage_gone(rows[1..].to_vec()).await.unwrap();
     }
-    assert_eq!(w.store.garbage(9).await.unwrap(), []);
+    assert_eq!(w.store.garbage(0, 9).await.unwrap(), []);
     assert_eq!(known(&rows).await, [true, false, false]);
 }
 
@@ -97,7 +97,7 @@ pub async fn a_look_is_bounded(w: World) {
         expired.push((swept.expired, swept.blobs, swept.more));
     }
     assert_eq!(expired, [(2, 2, true), (2, 2, true), (1, 1, false)]);
-    assert_eq!(w.store.garbage(9).await.unwrap().len(), 5);
+    assert_eq!(w.store.garbage(0, 9).await.unwrap().len(), 5);
 }
 
 pub async fn a_stale_lease_may_touch_no_data(w: World) {

@@ -213,9 +213,9 @@ impl DataStore for SqliteStore {
             .await
     }
 
-    async fn garbage(&self, limit: u32) -> Result<Vec<BlobObject>> {
+    async fn garbage(&self, after: u64, limit: u32) -> Result<Vec<BlobObject>> {
         self.readers
-            .long("list garbage", move |db| garbage::list(db, limit))
+            .long("list garbage", move |db| garbage::list(db, after, limit))
             .await
     }
 

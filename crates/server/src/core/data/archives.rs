@@ -5,7 +5,7 @@ use outrider_model::BlobHash;
 use outrider_model::blob::{Archive, ChunkPlace, PackIndex};
 use outrider_store::{ArchiveRecord, HeldLease, LayerRecord, NewLayer};
 
-use super::check_length;
+use super::{check_length, check_number};
 use crate::{ApiError, Core};
 
 /// So many chunks are written in one transaction: others want to write too.
@@ -28,6 +28,8 @@ impl Core {
         by: HeldLease,
         archive: Archive,
     ) -> Result<ArchiveRecord, ApiError> {
+        check_number(archive.entries)?;
+        check_number(archive.size)?;
         let blobs = archive.packs.iter().chain([&archive.manifest]).copied();
         self.confirm(by, blobs).await?;
         self.index(by, archive.new_packs).await?;

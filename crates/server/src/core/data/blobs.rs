@@ -15,6 +15,7 @@ use outrider_model::BlobHash;
 use outrider_model::blob::LARGEST_BLOB;
 use outrider_store::{Announced, BlobRecord, HeldLease, NewBlob};
 
+use super::uploads::{deadline, until};
 use super::{Download, check_length, name_of};
 use crate::metrics::Direction;
 use crate::{ApiError, Core};
@@ -91,6 +92,7 @@ impl Core {
                 )
             })?;
         let _room = self.uploads.admit(blob.size).await?;
+        let body = until(deadline(blob.size), body);
         self.blobs
             .put(&name_of(&blob.object), blob.size, body)
             .await?;
@@ -130,6 +132,21 @@ impl Core {
             true => Ok(()),
             false => self.stored(by, &found).await,
         }
+    }
+
+    /// Whether all of these are there in full. What is not goes, with all that needs it.
+    pub(super) async fn all_there(&self, blobs: &[BlobRecord]) -> Result<bool, ApiError> {
+        let arrived: Vec<Option<BlobRecord>> = stream::iter(blobs.to_vec())
+            .map(|blob| self.arrived(blob))
+            .buffered(ASKED_AT_ONCE)
+            .try_collect()
+            .await?;
+        for (blob, arrived) in blobs.iter().zip(&arrived) {
+            if arrived.is_none() {
+                self.drop_damaged(blob).await?;
+            }
+        }
+        Ok(arrived.iter().all(Option::is_some))
     }
 
     /// The blob, if its object is there in full.
@@ -211,9 +228,13 @@ impl Core {
         let Some(blob) = self.locate_blob(by, hash).await? else {
             return Ok(());
         };
-        if self.is_whole(&blob).await? {
-            return Ok(());
+        match self.is_whole(&blob).await? {
+            true => Ok(()),
+            false => self.drop_damaged(&blob).await,
         }
+    }
+
+    async fn drop_damaged(&self, blob: &BlobRecord) -> Result<(), ApiError> {
         let dropped = self.store.drop_damaged_blob(blob.object.row).await?;
         self.metrics.damaged_blobs.inc();
         let object = name_of(&blob.object);

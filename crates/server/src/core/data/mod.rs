@@ -17,6 +17,7 @@ use outrider_store::BlobObject;
 use crate::ApiError;
 
 pub(super) use room::Room;
+pub(super) use shown::TEST_READERS;
 pub(super) use uploads::Uploads;
 
 /// Bytes on their way out.
@@ -40,6 +41,20 @@ pub const fn name_of(object: &BlobObject) -> BlobName {
         hash: object.hash,
         row: object.row,
     }
+}
+
+/// The greatest number that is taken: all programs that read JSON know it exactly.
+const GREATEST_NUMBER: u64 = (1 << 53) - 1;
+
+/// A number makes sense.
+fn check_number(number: u64) -> Result<(), ApiError> {
+    if number <= GREATEST_NUMBER {
+        return Ok(());
+    }
+    Err(ApiError::new(
+        ErrorCode::BadRequest,
+        format!("a number is {GREATEST_NUMBER} at most, not {number}"),
+    ))
 }
 
 /// A list is not too long.

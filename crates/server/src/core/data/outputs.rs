@@ -6,7 +6,7 @@ use outrider_api::ErrorCode;
 use outrider_api::data::{NewArtifact, StoreTestResults};
 use outrider_store::{HeldLease, NewTestResults, TestCounts};
 
-use super::{Download, check_length};
+use super::{Download, check_length, check_number};
 use crate::{ApiError, Core};
 
 /// The longest path of an artifact, in bytes.
@@ -42,17 +42,19 @@ impl Core {
         by: HeldLease,
         results: StoreTestResults,
     ) -> Result<(), ApiError> {
+        let counts = TestCounts {
+            tests: results.tests,
+            failed: results.failed,
+            skipped: results.skipped,
+            millis: results.millis,
+        };
+        check_counts(counts)?;
         let hash = results.results.hash;
         self.confirm(by, std::iter::once(hash)).await?;
         let new = NewTestResults {
             step: results.step,
             blob: hash,
-            counts: TestCounts {
-                tests: results.tests,
-                failed: results.failed,
-                skipped: results.skipped,
-                millis: results.millis,
-            },
+            counts,
             retention: self.settings.data.results_retention,
         };
         let now = self.clock.now();
@@ -66,9 +68,25 @@ impl Core {
             return Ok(None);
         }
         let blobs: Vec<_> = results.into_iter().map(|one| one.blob).collect();
+        // A job without timings can start; one whose timings break off cannot.
+        if !self.all_there(&blobs).await? {
+            return Ok(None);
+        }
         let size = blobs.iter().map(|blob| blob.size).sum();
         self.read_blobs(blobs, 0..size).await.map(Some)
     }
+}
+
+fn check_counts(counts: TestCounts) -> Result<(), ApiError> {
+    let TestCounts {
+        tests,
+        failed,
+        skipped,
+        millis,
+    } = counts;
+    [tests, failed, skipped, millis]
+        .into_iter()
+        .try_for_each(check_number)
 }
 
 fn check_path(path: &str) -> Result<(), ApiError> {

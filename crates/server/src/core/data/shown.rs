@@ -1,5 +1,7 @@
 //! What people see of artifacts and tests.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use outrider_api::outputs::{Artifact, JobTests, MOST_TESTS, Test, TestsQuery};
@@ -7,6 +9,7 @@ use outrider_model::{JobId, TaskId};
 use outrider_store::{ArtifactContent, BlobRecord, TestResultsRecord};
 use outrider_test_data::TestResult;
 use outrider_test_data::stored::{self, Limits, StoredError};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::name_of;
 use crate::error::chain;
@@ -38,8 +41,12 @@ impl Core {
     pub async fn tests(&self, job: JobId, query: &TestsQuery) -> Result<JobTests, ApiError> {
         self.store.job(job).await?;
         let records = self.store.test_results(job).await?;
-        let sum = |count: fn(&TestResultsRecord) -> u64| records.iter().map(count).sum();
-        let mut page = Page::new(query);
+        let sum = |count: fn(&TestResultsRecord) -> u64| {
+            records.iter().map(count).fold(0, u64::saturating_add)
+        };
+        let turn = Arc::clone(&self.test_readers).acquire_owned().await;
+        let turn = turn.map_err(|error| ApiError::internal("read test results", &error))?;
+        let mut page = Page::new(query, turn);
         let mut shown = JobTests {
             total: sum(|record| record.counts.tests),
             failed: sum(|record| record.counts.failed),
@@ -77,8 +84,20 @@ impl Core {
     }
 }
 
-/// The tests that were asked for.
+/// How many read test results at the same time: each has a blob in memory, and a processor.
+pub const TEST_READERS: usize = 2;
+
+/// A page ends when its tests have so much text.
+const PAGE_TEXT: usize = 4 * 1024 * 1024;
+
+/// How much is read of one blob, uncompressed: it is read again for each page.
+const BLOB_TEXT: u64 = 256 * 1024 * 1024;
+
+/// The tests that were asked for. It keeps its turn for as long as it is worked on, whether or not
+/// somebody still waits for it.
 struct Page {
+    _turn: OwnedSemaphorePermit,
+    text: usize,
     failed: bool,
     skip: u64,
     most: usize,
@@ -87,9 +106,11 @@ struct Page {
 }
 
 impl Page {
-    fn new(query: &TestsQuery) -> Self {
+    fn new(query: &TestsQuery, turn: OwnedSemaphorePermit) -> Self {
         let most = query.limit.unwrap_or(MOST_TESTS).min(MOST_TESTS);
         Self {
+            _turn: turn,
+            text: 0,
             failed: query.failed,
             skip: query.offset,
             most: usize::try_from(most).unwrap_or(usize::MAX),
@@ -99,7 +120,11 @@ impl Page {
     }
 
     fn take(&mut self, record: &TestResultsRecord, bytes: &[u8]) -> Result<(), StoredError> {
-        for result in stored::read(bytes, Limits::default())? {
+        let limits = Limits {
+            bytes: BLOB_TEXT,
+            ..Limits::default()
+        };
+        for result in stored::read(bytes, limits)? {
             let result = result?;
             if self.failed && !result.outcome.is_failure() {
                 continue;
@@ -108,14 +133,30 @@ impl Page {
                 self.skip -= 1;
                 continue;
             }
-            if self.tests.len() == self.most {
+            if self.tests.len() == self.most || self.text >= PAGE_TEXT {
                 self.more = true;
                 return Ok(());
             }
+            self.text += text_of(&result);
             self.tests.push(test(record, result));
         }
         Ok(())
     }
+}
+
+fn text_of(result: &TestResult) -> usize {
+    let TestResult {
+        suite,
+        classname,
+        name,
+        file,
+        kind,
+        message,
+        ..
+    } = result;
+    let optional = [file, kind, message].into_iter().flatten();
+    let texts = [suite, classname, name].into_iter().chain(optional);
+    texts.map(String::len).sum()
 }
 
 fn test(record: &TestResultsRecord, result: TestResult) -> Test {

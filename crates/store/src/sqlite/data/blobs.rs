@@ -90,6 +90,9 @@ impl Tx<'_> {
             if matches!(kept, Kept::Layer) {
                 awaited = true;
             } else {
+                if matches!(kept, Kept::TestResults) {
+                    self.forget_timing_basis(owner)?;
+                }
                 self.drop_kept(kept, owner)?;
                 dropped += 1;
             }

@@ -163,12 +163,13 @@ impl Tx<'_> {
         Ok(evicted)
     }
 
-    /// Those that no attempt uses: what one uses frees nothing.
+    /// Those that no attempt uses: what one uses frees nothing. Untrusted ones first: nobody's pull
+    /// request throws out what the project's own branches have saved.
     fn least_used_caches(&self, project: Option<u64>, limit: u32) -> Res<Vec<i64>> {
         let mut find = self.db.prepare_cached(
             "SELECT id FROM cache c WHERE (?1 IS NULL OR project = ?1) AND NOT EXISTS \
              (SELECT 1 FROM blob_use WHERE blob = c.manifest AND kind = ?2) \
-             ORDER BY last_used_at, id LIMIT ?3",
+             ORDER BY untrusted DESC, last_used_at, id LIMIT ?3",
         )?;
         let ids = find.query_map((project, BY_ATTEMPT, limit), |row| row.get(0))?;
         Ok(ids.collect::<Result<_, _>>()?)

@@ -38,8 +38,9 @@ impl Tx<'_> {
 
     fn expired(&self, kept: Kept, limit: u32) -> Res<Vec<i64>> {
         let mut find = self.db.prepare_cached(&format!(
-            "SELECT id FROM {} WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2",
-            kept.table()
+            "SELECT id FROM {} WHERE expires_at <= ?1 AND NOT {} ORDER BY expires_at LIMIT ?2",
+            kept.table(),
+            kept.stays()
         ))?;
         let rows = find.query_map((Millis(self.now), limit), |row| row.get(0))?;
         Ok(rows.collect::<Result<_, _>>()?)
@@ -89,11 +90,11 @@ impl Tx<'_> {
 }
 
 /// Objects that are to be deleted.
-pub fn list(db: &Connection, limit: u32) -> Res<Vec<BlobObject>> {
+pub fn list(db: &Connection, after: u64, limit: u32) -> Res<Vec<BlobObject>> {
     let mut find = db.prepare_cached(
-        "SELECT id, project, untrusted, hash FROM blob_garbage ORDER BY id LIMIT ?1",
+        "SELECT id, project, untrusted, hash FROM blob_garbage WHERE id > ?1 ORDER BY id LIMIT ?2",
     )?;
-    let rows = find.query_map([limit], read_object)?;
+    let rows = find.query_map((after, limit), read_object)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
@@ -124,8 +125,9 @@ pub fn usage(db: &Connection) -> Res<DataUsage> {
 }
 
 fn amount(db: &Connection, size: &str, table: &str) -> Res<Amount> {
+    // Unlike a sum, a total never overflows.
     let mut sum = db.prepare_cached(&format!(
-        "SELECT count(*), coalesce(sum({size}), 0) FROM {table}"
+        "SELECT count(*), CAST(total({size}) AS INTEGER) FROM {table}"
     ))?;
     Ok(sum.query_row([], |row| {
         Ok(Amount {

@@ -87,6 +87,16 @@ impl Tx<'_> {
         Ok(found)
     }
 
+    /// These results are about to go before their time: no job splits its tests by what is left.
+    pub fn forget_timing_basis(&self, results: i64) -> Res<()> {
+        let mut forget = self.db.prepare_cached(
+            "UPDATE timing_basis SET basis = NULL \
+             WHERE basis = (SELECT job FROM test_results WHERE id = ?1)",
+        )?;
+        forget.execute([results])?;
+        Ok(())
+    }
+
     /// The newest earlier job of the same name that has ended and has results: of the same branch,
     /// else of any.
     fn newest_with_results(&self, scope: Scope, job: JobId) -> Res<Option<JobId>> {

@@ -39,6 +39,18 @@ impl Kept {
         }
     }
 
+    /// Which of its rows stay past their time.
+    pub const fn stays(self) -> &'static str {
+        match self {
+            Self::Cache | Self::Layer | Self::Artifact => "FALSE",
+            // All tasks of a job must split their tests by the same.
+            Self::TestResults => {
+                "EXISTS (SELECT 1 FROM timing_basis t JOIN job j ON j.id = t.job \
+                 WHERE t.basis = test_results.job AND j.finished_at IS NULL)"
+            }
+        }
+    }
+
     /// What a row of `blob_use` says, unless it is of an attempt.
     pub fn read(kind: u8, owner: &[u8]) -> Option<(Self, i64)> {
         let kept = Self::ALL.into_iter().find(|kept| *kept as u8 == kind)?;

@@ -74,7 +74,7 @@ CREATE TABLE cache (
 );
 
 CREATE INDEX cache_expiry ON cache (expires_at);
-CREATE INDEX cache_age ON cache (last_used_at);
+CREATE INDEX cache_age ON cache (untrusted DESC, last_used_at);
 
 -- What one persist_to_workspace step of one task adds to a workspace.
 CREATE TABLE layer (
@@ -135,6 +135,8 @@ CREATE TABLE timing_basis (
     job   BLOB PRIMARY KEY REFERENCES job,
     basis BLOB REFERENCES job -- none: no earlier job of the name has test results
 ) WITHOUT ROWID;
+
+CREATE INDEX timing_basis_of ON timing_basis (basis);
 
 -- To find what a job came after.
 CREATE INDEX requirement_of_job ON requirement (dependent);

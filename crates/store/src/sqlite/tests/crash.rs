@@ -215,7 +215,7 @@ async fn everything(store: &SqliteStore) -> String {
         let events = store.events(summary.id, EventSeq(0), 999).await.unwrap();
         seen += &format!("{detail:?}\n{events:?}\n");
     }
-    let (usage, garbage) = (store.data_usage().await, store.garbage(9).await);
+    let (usage, garbage) = (store.data_usage().await, store.garbage(0, 9).await);
     let known = store.known_blobs(vec![1, 2]).await;
     seen += &format!(
         "{:?}\n{:?}\n{:?}\n",
