@@ -63,8 +63,11 @@
 //!   mode and time, whatever bytes their names have. Owners do not, nor do the bits that let a
 //!   program run with another user's rights. Sockets, FIFOs and devices are passed over and named.
 //! - Every chunk and every file is checked against its hash before it counts as restored. Damage is
-//!   an error. A file is whole or not there, unless the process is killed; the next restore then
-//!   sees by its content that it is not what it should be.
+//!   an error. A file is whole or as it was before, also if the process is killed: it is written
+//!   under a temporary name beside its place, and put there last. What a killed process leaves are
+//!   files named `.outrider-*.part`; no save takes them along, and nobody removes them.
+//! - Several restores may go to the same place at the same time: each file is then one of theirs,
+//!   and no tree state vouches for the content of another one's.
 //! - A manifest is believed only what keeps its rules: no path leads out of its base, none is there
 //!   twice, none lies below a symlink. Below the roots of an archive no symlink is followed, neither
 //!   when it is saved nor when it is restored; on the way from a base to a root those that the user

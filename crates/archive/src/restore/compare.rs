@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::fd::BorrowedFd;
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_OMIT, openat, readlinkat,
-    statat, symlinkat, utimensat,
+    AtFlags, FileType, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_OMIT, fstat, openat,
+    readlinkat, statat, symlinkat, utimensat,
 };
 use rustix::io::{Errno, pread};
 
@@ -19,7 +19,8 @@ use crate::place::split;
 use crate::save::read::retried;
 use crate::tree::directories::{Directories, Missing};
 use crate::tree::extents::{extents, ranges};
-use crate::tree::remove::{remove, set_mode};
+use crate::tree::held::Held;
+use crate::tree::temporary::Temporary;
 use crate::tree::{Identity, Time, mode_of};
 
 /// So many entries a thread looks at before it takes the next ones.
@@ -160,15 +161,17 @@ impl Restore<'_> {
             Known::Other(known) if known == identity => false,
             _ => {
                 // One that cannot be read is replaced.
-                has_content(file, parent, name, buffer).unwrap_or(false)
+                has_content(file, identity, parent, name, buffer).unwrap_or(false)
             }
         };
         if !same {
             return Ok(Verdict::Wanted);
         }
-        let entry = &self.manifest.entries[number];
+        let Some(identity) = mend(&self.manifest.entries[number], &stat, parent, name)? else {
+            return Ok(Verdict::Wanted);
+        };
         self.session.advance(file.data());
-        mend(entry, &stat, parent, name).map(|identity| Verdict::Kept(Some(identity)))
+        Ok(Verdict::Kept(Some(identity)))
     }
 }
 
@@ -188,23 +191,31 @@ fn want_apart(wanted: &mut [bool], identities: &[Option<Identity>]) {
     }
 }
 
-/// Gives a file the mode and the time of its entry, if it has others.
+/// Gives a file the mode and the time of its entry, if it has others. Nothing if another file has
+/// its name by now.
 fn mend(
     entry: &Entry,
     stat: &Stat,
     parent: BorrowedFd<'_>,
     name: &[u8],
-) -> Result<Identity, Errno> {
+) -> Result<Option<Identity>, Errno> {
     let identity = Identity::of(stat);
     let mode = Restore::mode(entry);
     if mode_of(stat) == mode && identity.modified == entry.modified {
-        return Ok(identity);
+        return Ok(Some(identity));
+    }
+    let held = match Held::open(parent, name) {
+        Err(Errno::NOENT) => return Ok(None),
+        held => held?,
+    };
+    if Identity::of(&held.stat()?) != identity {
+        return Ok(None);
     }
     if mode_of(stat) != mode {
-        set_mode(parent, name, mode)?;
+        held.set_mode(mode)?;
     }
-    set_time(parent, name, entry.modified)?;
-    statat(parent, name, AtFlags::SYMLINK_NOFOLLOW).map(|stat| Identity::of(&stat))
+    held.set_times(&times(entry.modified))?;
+    held.stat().map(|stat| Some(Identity::of(&stat)))
 }
 
 /// Makes a symlink, unless it is there.
@@ -215,16 +226,14 @@ fn symlink(
     name: &[u8],
 ) -> Result<Verdict, Errno> {
     match readlinkat(parent, name, Vec::new()) {
-        Ok(there) if there.to_bytes() == target => {}
-        _ => match symlinkat(target, parent, name) {
-            Err(Errno::EXIST) => {
-                remove(parent, name)?;
-                symlinkat(target, parent, name)?;
-            }
-            done => done?,
-        },
+        Ok(there) if there.to_bytes() == target => set_time(parent, name, entry.modified)?,
+        _ => {
+            let make = |temporary: &str| symlinkat(target, parent, temporary);
+            let (temporary, ()) = Temporary::make(parent, make)?;
+            set_time(parent, temporary.name(), entry.modified)?;
+            temporary.put(name)?;
+        }
     }
-    set_time(parent, name, entry.modified)?;
     Ok(Verdict::Kept(None))
 }
 
@@ -246,15 +255,20 @@ pub(super) fn times(modified: Time) -> Timestamps {
     }
 }
 
-/// Whether a file has the wanted content. It is read for it.
+/// Whether a file has the wanted content. It is read for it. One that has not this identity is
+/// another one.
 fn has_content(
     file: &File,
+    identity: Identity,
     parent: BorrowedFd<'_>,
     name: &[u8],
     buffer: &mut [u8],
 ) -> Result<bool, Errno> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let open = openat(parent, name, flags, Mode::empty())?;
+    if Identity::of(&fstat(&open)?) != identity {
+        return Ok(false);
+    }
     if file.extents.is_some() && extents(&open, file.size)? != file.extents {
         return Ok(false);
     }

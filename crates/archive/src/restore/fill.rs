@@ -3,13 +3,12 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use outrider_model::blob::BlobHash;
-use rustix::fd::OwnedFd;
 
 use super::fetch::Frames;
-use super::write::Writer;
+use super::write::{NewFile, Writer};
 use super::{Restore, RestoreStats};
 use crate::chunk::content;
 use crate::chunk::pack::Unpacker;
@@ -30,10 +29,15 @@ struct Shared<'a> {
     large: HashMap<u32, Large>,
 }
 
-/// A file that is written in pieces, by several threads.
-struct Large {
-    /// The hashes of the pieces that are written. None at the end, once the file is right.
-    pieces: Mutex<Option<Vec<Option<BlobHash>>>>,
+/// A file that is written in pieces, by several threads. They are done in order, so few such files
+/// are open at a time.
+struct Large(Mutex<Pieces>);
+
+struct Pieces {
+    /// From the first piece that is begun until the last one is written.
+    file: Option<Arc<NewFile>>,
+    /// Those of the pieces that are written.
+    hashes: Vec<Option<BlobHash>>,
 }
 
 /// What a thread did.
@@ -57,7 +61,7 @@ struct Part {
 /// A file, or a piece of it, that is being written.
 struct Open {
     number: u32,
-    fd: OwnedFd,
+    file: Arc<NewFile>,
     hasher: blake3::Hasher,
 }
 
@@ -87,7 +91,6 @@ impl Restore<'_> {
         let filled = self
             .create_all(&mut shared, identities)
             .and_then(|()| self.session.in_parallel(|| fill(&shared)));
-        shared.discard_unfinished();
         let files = self.manifest.files.iter();
         let mut stats = RestoreStats {
             kept: files.filter(|number| !wanted[**number as usize]).count() as u64,
@@ -104,7 +107,7 @@ impl Restore<'_> {
         Ok(stats)
     }
 
-    /// Makes the files that have no data, and those that are written in pieces.
+    /// Makes the files that have no data, and finds those that are written in pieces.
     fn create_all(
         &self,
         shared: &mut Shared<'_>,
@@ -120,12 +123,10 @@ impl Restore<'_> {
             }
             let data = file.data();
             if data == 0 {
-                let open = writer.create(entry)?;
-                identities[number] = Some(writer.finish(&open, entry)?);
+                let new = writer.create(entry)?;
+                identities[number] = Some(writer.finish(new, entry)?);
             } else if let Some(pieces) = content::pieces(data) {
-                writer.create(entry)?;
-                let pieces = Mutex::new(Some(vec![None; pieces as usize]));
-                shared.large.insert(number as u32, Large { pieces });
+                shared.large.insert(number as u32, Large::new(pieces));
             }
         }
         Ok(())
@@ -191,17 +192,6 @@ impl<'a> Shared<'a> {
         };
         (entry, file)
     }
-
-    /// Removes the large files that some pieces are missing of.
-    fn discard_unfinished(&self) {
-        let mut writer = Writer::new(self.restore);
-        for (number, large) in &self.large {
-            let pieces = large.pieces.lock().unwrap_or_else(PoisonError::into_inner);
-            if pieces.is_some() {
-                writer.discard(self.file(*number).0);
-            }
-        }
-    }
 }
 
 /// Writes until nothing is left to do.
@@ -218,11 +208,7 @@ fn fill(shared: &Shared<'_>) -> Result<Done, Error> {
         .runs
         .get(shared.next_run.fetch_add(1, Ordering::Relaxed))
     {
-        let filled = filler.run(&shared.segments[run.clone()], &mut unpacker);
-        if let Err(error) = filled {
-            filler.discard();
-            return Err(error);
-        }
+        filler.run(&shared.segments[run.clone()], &mut unpacker)?;
     }
     Ok(filler.done)
 }
@@ -290,13 +276,13 @@ impl Filler<'_> {
     ) -> Result<(), Error> {
         let (entry, file) = self.shared.file(part.number);
         if self.open.is_none() {
-            let fd = match piece {
-                None => self.writer.create(entry)?,
-                Some(_) => self.writer.open(entry)?,
+            let file = match piece {
+                None => Arc::new(self.writer.create(entry)?),
+                Some(_) => self.shared.large[&part.number].open(entry, &mut self.writer)?,
             };
             self.open = Some(Open {
                 number: part.number,
-                fd,
+                file,
                 hasher: blake3::Hasher::new(),
             });
         }
@@ -305,7 +291,7 @@ impl Filler<'_> {
         };
         let before = piece.map_or(0, |piece| u64::from(piece) * content::PIECE);
         self.writer
-            .write(&open.fd, entry, file, before + at, bytes)?;
+            .write(&open.file, entry, file, before + at, bytes)?;
         open.hasher.update(bytes);
         self.done.stats.bytes += bytes.len() as u64;
         self.shared.restore.session.advance(bytes.len() as u64);
@@ -317,60 +303,62 @@ impl Filler<'_> {
 
     /// Ends the part that is being written.
     fn finish(&mut self, piece: Option<u32>) -> Result<(), Error> {
-        let Some(open) = &self.open else {
+        let Some(open) = self.open.take() else {
             return Ok(());
         };
         let (entry, file) = self.shared.file(open.number);
         let hash = content::finish(&open.hasher);
-        let hash = match piece {
-            None => Some(hash),
-            Some(piece) => self.shared.large[&open.number].add(piece, hash),
+        let written = match piece {
+            None => Arc::into_inner(open.file).map(|new| (new, hash)),
+            Some(piece) => self.shared.large[&open.number].add(piece, hash, open.file),
         };
-        // Nothing while other pieces are missing.
-        if let Some(hash) = hash {
-            if hash != file.hash {
-                return Err(Error::WrongContent {
-                    path: self
-                        .shared
-                        .restore
-                        .bases
-                        .names
-                        .real(entry.base, &entry.path),
-                });
-            }
-            let identity = self.writer.finish(&open.fd, entry)?;
-            self.done.identities.push((open.number, identity));
-            self.done.stats.written += 1;
-            if let Some(large) = self.shared.large.get(&open.number) {
-                large.finish();
-            }
+        let Some((new, hash)) = written else {
+            // Other pieces are missing.
+            return Ok(());
+        };
+        if hash != file.hash {
+            return Err(Error::WrongContent {
+                path: self.writer.path(entry),
+            });
         }
-        self.open = None;
+        let identity = self.writer.finish(new, entry)?;
+        self.done.identities.push((open.number, identity));
+        self.done.stats.written += 1;
         Ok(())
-    }
-
-    /// Removes the file that is being written, if it is not one that others write, too.
-    fn discard(&mut self) {
-        if let Some(open) = self.open.take()
-            && !self.shared.large.contains_key(&open.number)
-        {
-            self.writer.discard(self.shared.file(open.number).0);
-        }
     }
 }
 
 impl Large {
-    /// A piece is written. The hash of the file, if it was the last one.
-    fn add(&self, piece: u32, hash: BlobHash) -> Option<BlobHash> {
-        let mut pieces = self.pieces.lock().unwrap_or_else(PoisonError::into_inner);
-        let pieces = pieces.as_mut()?;
-        pieces[piece as usize] = Some(hash);
-        let all: Option<Vec<BlobHash>> = pieces.iter().copied().collect();
-        all.map(content::of_pieces)
+    fn new(pieces: u32) -> Self {
+        Self(Mutex::new(Pieces {
+            file: None,
+            hashes: vec![None; pieces as usize],
+        }))
     }
 
-    /// The file is as it should be.
-    fn finish(&self) {
-        *self.pieces.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    /// The file, which is made for the first piece.
+    fn open(&self, entry: &Entry, writer: &mut Writer<'_>) -> Result<Arc<NewFile>, Error> {
+        let mut pieces = self.lock();
+        let file = match pieces.file.take() {
+            Some(file) => file,
+            None => Arc::new(writer.create(entry)?),
+        };
+        Ok(Arc::clone(pieces.file.insert(file)))
+    }
+
+    /// A piece is written. The file and the hash of its content, if it was the last one.
+    fn add(&self, piece: u32, hash: BlobHash, file: Arc<NewFile>) -> Option<(NewFile, BlobHash)> {
+        let mut pieces = self.lock();
+        // Each thread gives the file back here, so the last one has it to itself.
+        drop(file);
+        pieces.hashes[piece as usize] = Some(hash);
+        let all: Option<Vec<BlobHash>> = pieces.hashes.iter().copied().collect();
+        let hash = content::of_pieces(all?);
+        let file = Arc::into_inner(pieces.file.take()?)?;
+        Some((file, hash))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Pieces> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 
 use rustix::fd::{BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, Mode, OFlags, linkat, openat, statat};
+use rustix::fs::{AtFlags, Mode, OFlags, openat, statat};
 use rustix::io::Errno;
 
 use super::Restore;
@@ -13,7 +13,8 @@ use super::write::Writer;
 use crate::error::Error;
 use crate::manifest::{Entry, Kind};
 use crate::tree::directories::{Directories, Missing};
-use crate::tree::remove::{remove, set_mode};
+use crate::tree::held::Held;
+use crate::tree::temporary::Temporary;
 use crate::tree::{Identity, mode_of};
 
 /// A name in an open directory.
@@ -35,14 +36,18 @@ impl Restore<'_> {
             let from = of_files.parent(file.way()).map_err(&failed)?;
             let to = of_links.parent(entry.way()).map_err(&failed)?;
             match link(from, to) {
+                Ok((before, after)) => {
+                    // A file that another restore put there is linked, but not known.
+                    let known = &mut identities[number as usize];
+                    *known = known.filter(|known| *known == before).map(|_| after);
+                }
                 // The file system cannot: a copy has the same content.
                 Err(Errno::XDEV | Errno::MLINK | Errno::PERM | Errno::OPNOTSUPP) => {
                     let open = open(from).map_err(&failed)?;
                     copy(open, entry, &mut writer)?;
                 }
-                done => done.map_err(&failed)?,
+                Err(error) => return Err(failed(error)),
             }
-            identities[number as usize] = Some(identity(from).map_err(&failed)?);
         }
         Ok(())
     }
@@ -59,22 +64,41 @@ impl Restore<'_> {
     }
 }
 
-fn link(from: Named<'_>, to: Named<'_>) -> Result<(), Errno> {
-    match linkat(from.0, from.1, to.0, to.1, AtFlags::empty()) {
-        Err(Errno::EXIST) => {}
-        done => return done,
+/// Makes a hard link. Says which identity the file had before and has after.
+fn link(from: Named<'_>, to: Named<'_>) -> Result<(Identity, Identity), Errno> {
+    match link_held(from, to) {
+        // It was replaced just now; the new one has the name.
+        Err(Errno::NOENT) => link_held(from, to),
+        done => done,
     }
-    let inode = |named| identity(named).map(|file| (file.device, file.inode));
-    if inode(from)? == inode(to)? {
-        return Ok(());
-    }
-    remove(to.0, to.1)?;
-    linkat(from.0, from.1, to.0, to.1, AtFlags::empty())
 }
 
-fn identity(named: Named<'_>) -> Result<Identity, Errno> {
-    let stat = statat(named.0, named.1, AtFlags::SYMLINK_NOFOLLOW)?;
-    Ok(Identity::of(&stat))
+fn link_held(from: Named<'_>, to: Named<'_>) -> Result<(Identity, Identity), Errno> {
+    let held = Held::open(from.0, from.1)?;
+    let identity = || held.stat().map(|stat| Identity::of(&stat));
+    let before = identity()?;
+    match held.link(to.0, to.1) {
+        Err(Errno::EXIST) if is_same(before, to)? => {}
+        Err(Errno::EXIST) => {
+            let make = |name: &str| held.link(to.0, name.as_bytes());
+            let (temporary, ()) = Temporary::make(to.0, make)?;
+            temporary.put_link(to.1)?;
+        }
+        done => done?,
+    }
+    Ok((before, identity()?))
+}
+
+/// Whether a name is one of this file.
+fn is_same(file: Identity, named: Named<'_>) -> Result<bool, Errno> {
+    match statat(named.0, named.1, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => {
+            let there = Identity::of(&stat);
+            Ok((there.device, there.inode) == (file.device, file.inode))
+        }
+        Err(Errno::NOENT) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 fn open(named: Named<'_>) -> Result<OwnedFd, Errno> {
@@ -83,11 +107,11 @@ fn open(named: Named<'_>) -> Result<OwnedFd, Errno> {
 }
 
 fn copy(from: OwnedFd, entry: &Entry, writer: &mut Writer<'_>) -> Result<(), Error> {
-    let to = File::from(writer.create(entry)?);
-    let copied = io::copy(&mut File::from(from), &mut &to)
-        .map_err(|error| Error::file("write", writer.path(entry), error));
-    let finished = copied.and_then(|_| writer.finish(&to.into(), entry));
-    finished.map(|_| ()).inspect_err(|_| writer.discard(entry))
+    let new = writer.create(entry)?;
+    let to = new.fd.try_clone().map(File::from);
+    to.and_then(|mut to| io::copy(&mut File::from(from), &mut to))
+        .map_err(|error| Error::file("write", writer.path(entry), error))?;
+    writer.finish(new, entry).map(|_| ())
 }
 
 fn finish(entry: &Entry, directories: &mut Directories<'_>) -> Result<(), Errno> {
@@ -95,7 +119,7 @@ fn finish(entry: &Entry, directories: &mut Directories<'_>) -> Result<(), Errno>
     let stat = statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
     let mode = Restore::mode(entry);
     if mode_of(&stat) != mode {
-        set_mode(parent, name, mode)?;
+        Held::open(parent, name)?.set_mode(mode)?;
     }
     if Identity::of(&stat).modified != entry.modified {
         set_time(parent, name, entry.modified)?;

@@ -1,14 +1,14 @@
 //! Directories come first, so that files have a place.
 
-use rustix::fs::{AtFlags, FileType, Mode, mkdirat, statat};
+use rustix::fs::{AtFlags, FileType, Mode, mkdirat, statat, unlinkat};
 use rustix::io::Errno;
 
 use super::Restore;
 use crate::error::Error;
 use crate::manifest::{Entry, Kind};
 use crate::tree::directories::{Directories, Missing};
+use crate::tree::held::Held;
 use crate::tree::mode_of;
-use crate::tree::remove::{remove, set_mode};
 
 /// While files are written below it, the owner may do everything in a directory.
 const OWNER: u16 = 0o700;
@@ -38,12 +38,19 @@ fn lay(entry: &Entry, directories: &mut Directories<'_>) -> Result<bool, Errno> 
     }
     let stat = statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
-        remove(parent, name)?;
-        return mkdirat(parent, name, mode).map(|()| true);
+        return match unlinkat(parent, name, AtFlags::empty()) {
+            // Another restore was faster, and its directory stays.
+            Err(Errno::ISDIR) => Ok(false),
+            Ok(()) | Err(Errno::NOENT) => match mkdirat(parent, name, mode) {
+                Err(Errno::EXIST) => Ok(false),
+                done => done.map(|()| true),
+            },
+            Err(error) => Err(error),
+        };
     }
     let current = mode_of(&stat);
     if current & OWNER != OWNER {
-        set_mode(parent, name, current | OWNER)?;
+        Held::open(parent, name)?.set_mode(current | OWNER)?;
     }
     Ok(false)
 }

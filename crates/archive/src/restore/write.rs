@@ -8,11 +8,18 @@ use super::Restore;
 use super::compare::times;
 use crate::error::Error;
 use crate::manifest::{Entry, File, Kind};
+use crate::place::split;
 use crate::save::read::retried;
+use crate::tree::Identity;
 use crate::tree::directories::{Directories, Missing};
 use crate::tree::extents::ranges;
-use crate::tree::remove::remove;
-use crate::tree::{Identity, mode_of};
+use crate::tree::temporary::Temporary;
+
+/// A file that is being written. If it is not finished, it is removed.
+pub(super) struct NewFile {
+    temporary: Temporary,
+    pub fd: OwnedFd,
+}
 
 /// Makes files at the places of entries.
 pub(super) struct Writer<'a> {
@@ -28,37 +35,25 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Makes a file without data, in place of whatever is there.
-    pub fn create(&mut self, entry: &Entry) -> Result<OwnedFd, Error> {
-        let create = |directories: &mut Directories<'_>| {
-            let (parent, name) = directories.parent(entry.way())?;
-            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-            let mode = Mode::from_raw_mode(u32::from(entry.mode & 0o777 | 0o600));
-            match openat(parent, name, flags, mode) {
-                Err(Errno::EXIST) => {
-                    remove(parent, name)?;
-                    openat(parent, name, flags, mode)
-                }
-                opened => opened,
-            }
-        };
-        let created = create(&mut self.directories);
-        created.map_err(self.restore.failed("create", entry))
-    }
-
-    /// Opens a file that was made before.
-    pub fn open(&mut self, entry: &Entry) -> Result<OwnedFd, Error> {
-        let opened = self.directories.parent(entry.way());
-        let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        opened
-            .and_then(|(parent, name)| openat(parent, name, flags, Mode::empty()))
-            .map_err(self.restore.failed("write", entry))
+    /// Begins a file. What is in its place stays there until it is finished.
+    pub fn create(&mut self, entry: &Entry) -> Result<NewFile, Error> {
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let created = self
+            .directories
+            .parent(entry.way())
+            .and_then(|(parent, _)| {
+                let mode = Mode::RUSR | Mode::WUSR;
+                Temporary::make(parent, |name| openat(parent, name, flags, mode))
+            });
+        let (temporary, fd) = created.map_err(self.restore.failed("create", entry))?;
+        Ok(NewFile { temporary, fd })
     }
 
     /// Writes bytes of the data of a file.
     pub fn write(
         &self,
-        open: &OwnedFd,
+        new: &NewFile,
         entry: &Entry,
         file: &File,
         at: u64,
@@ -66,29 +61,20 @@ impl<'a> Writer<'a> {
     ) -> Result<(), Error> {
         for range in ranges(file.extents.as_deref(), at, bytes.len() as u64) {
             let (here, rest) = bytes.split_at(range.length as usize);
-            write_all(open, here, range.start).map_err(self.restore.failed("write", entry))?;
+            write_all(&new.fd, here, range.start).map_err(self.restore.failed("write", entry))?;
             bytes = rest;
         }
         Ok(())
     }
 
-    /// Gives a file that has all its data its length, mode and time.
-    pub fn finish(&self, open: &OwnedFd, entry: &Entry) -> Result<Identity, Error> {
-        finish(open, entry).map_err(self.restore.failed("write", entry))
+    /// Gives a file that has all its data its length, mode and time, and puts it in its place.
+    pub fn finish(&self, new: NewFile, entry: &Entry) -> Result<Identity, Error> {
+        finish(new, entry).map_err(self.restore.failed("write", entry))
     }
 
     /// The path of an entry, for messages.
     pub fn path(&self, entry: &Entry) -> std::path::PathBuf {
         self.restore.bases.names.real(entry.base, &entry.path)
-    }
-
-    /// Removes a file that has not all its data.
-    pub fn discard(&mut self, entry: &Entry) {
-        // There is an error already that says more.
-        let _ = self
-            .directories
-            .parent(entry.way())
-            .and_then(|(parent, name)| remove(parent, name));
     }
 }
 
@@ -104,18 +90,18 @@ fn write_all(open: &OwnedFd, mut bytes: &[u8], mut at: u64) -> Result<(), Errno>
     Ok(())
 }
 
-fn finish(open: &OwnedFd, entry: &Entry) -> Result<Identity, Errno> {
+fn finish(new: NewFile, entry: &Entry) -> Result<Identity, Errno> {
+    let NewFile { temporary, fd } = new;
     if let Kind::File(file) = &entry.kind
         && file.extents.is_some()
     {
-        ftruncate(open, file.size)?;
+        ftruncate(&fd, file.size)?;
     }
-    futimens(open, &times(entry.modified))?;
-    let stat = fstat(open)?;
-    let mode = Restore::mode(entry);
-    if mode_of(&stat) == mode {
-        return Ok(Identity::of(&stat));
-    }
-    fchmod(open, Mode::from_raw_mode(u32::from(mode)))?;
-    fstat(open).map(|stat| Identity::of(&stat))
+    fchmod(&fd, Mode::from_raw_mode(u32::from(Restore::mode(entry))))?;
+    futimens(&fd, &times(entry.modified))?;
+    let (_, name) = split(&entry.path);
+    temporary.put(name)?;
+    // That it got its name is a change, too. By now another file may have the name, but not this
+    // identity.
+    fstat(&fd).map(|stat| Identity::of(&stat))
 }

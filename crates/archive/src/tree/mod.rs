@@ -2,7 +2,9 @@
 
 pub(crate) mod directories;
 pub(crate) mod extents;
+pub(crate) mod held;
 pub(crate) mod remove;
+pub(crate) mod temporary;
 pub(crate) mod walk;
 
 use rustix::fs::Stat;

@@ -1,10 +1,10 @@
 //! Removing what is in the way.
 
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, chmod, openat, statat, unlinkat};
+use rustix::fs::{AtFlags, Dir, Mode, OFlags, openat, unlinkat};
 use rustix::io::Errno;
 
-use super::directories::PATH;
+use super::held::Held;
 use crate::place::MAX_DEPTH;
 
 /// Removes a file, a symlink (not what it leads to) or a directory with all that is in it. It is
@@ -25,7 +25,7 @@ fn remove_at(parent: BorrowedFd<'_>, name: &[u8], depth: usize) -> Result<(), Er
         Err(Errno::NOENT) => return Ok(()),
         done => return done,
     }
-    set_mode(parent, name, 0o700)?;
+    Held::open(parent, name)?.set_mode(0o700)?;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let directory = openat(parent, name, flags, Mode::empty())?;
     for entry in Dir::read_from(&directory)? {
@@ -36,17 +36,4 @@ fn remove_at(parent: BorrowedFd<'_>, name: &[u8], depth: usize) -> Result<(), Er
         }
     }
     unlinkat(parent, name, AtFlags::REMOVEDIR)
-}
-
-/// Sets the mode of a file or directory, also one that may not be opened. A symlink is an error.
-pub(crate) fn set_mode(parent: impl AsFd, name: &[u8], mode: u16) -> Result<(), Errno> {
-    use rustix::fd::AsRawFd;
-    let held = openat(parent, name, PATH | OFlags::NOFOLLOW, Mode::empty())?;
-    let held_path = format!("/proc/self/fd/{}", held.as_raw_fd());
-    if FileType::from_raw_mode(statat(&held, c"", AtFlags::EMPTY_PATH)?.st_mode)
-        == FileType::Symlink
-    {
-        return Err(Errno::LOOP);
-    }
-    chmod(held_path, Mode::from_raw_mode(u32::from(mode)))
 }

@@ -9,6 +9,7 @@ use rustix::io::Errno;
 
 use super::directories::{Directories, Missing, OpenBases, Way};
 use super::extents::{Extent, extents};
+use super::temporary::is_temporary;
 use super::{Identity, Time, mode_of};
 use crate::error::Error;
 use crate::notes::Notes;
@@ -228,7 +229,7 @@ impl Walk<'_> {
         while let Some(entry) = names.next() {
             let entry = entry.map_err(|error| Error::file("read", real(), error))?;
             let name = entry.file_name().to_bytes();
-            if name == b"." || name == b".." {
+            if name == b"." || name == b".." || is_temporary(name) {
                 continue;
             }
             let child = Pending {
