@@ -38,7 +38,10 @@ impl Core {
     pub async fn tests(&self, job: JobId, query: &TestsQuery) -> Result<JobTests, ApiError> {
         self.store.job(job).await?;
         let records = self.store.test_results(job).await?;
-        let sum = |count: fn(&TestResultsRecord) -> u64| records.iter().map(count).sum();
+        let sum = |count: fn(&TestResultsRecord) -> u64| {
+            let counts = records.iter().map(count);
+            counts.fold(0, u64::saturating_add)
+        };
         let mut page = Page::new(query);
         let mut shown = JobTests {
             total: sum(|record| record.counts.tests),
