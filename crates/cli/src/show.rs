@@ -24,6 +24,20 @@ macro_rules! hint {
 
 pub(crate) use {hint, say};
 
+/// A text of a job's, which might say more to a terminal than to a reader: control characters but
+/// tabs are escaped.
+pub fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\t' => plain.push(c),
+            c if c.is_control() => plain.extend(c.escape_default()),
+            c => plain.push(c),
+        }
+    }
+    plain
+}
+
 /// A table whose columns are as wide as they must be.
 pub struct Table<const N: usize> {
     rows: Vec<[String; N]>,
@@ -181,5 +195,11 @@ mod tests {
         assert_eq!(told(0, 0), "nothing to cancel: it has ended");
         assert_eq!(told(1, 0), "canceled 1 task that had not started");
         assert_eq!(told(0, 2), "stopping 2 tasks");
+    }
+
+    #[test]
+    fn a_job_cannot_command_a_terminal() {
+        let text = "a\tb \x1b[2Jc\r\u{9b}é";
+        assert_eq!(plain(text), "a\tb \\u{1b}[2Jc\\r\\u{9b}é");
     }
 }

@@ -72,7 +72,7 @@ pub fn print(test: &Test) {
     };
     let class = match test.classname.as_str() {
         "" => String::new(),
-        class => format!("{class} › "),
+        class => format!("{} › ", show::plain(class)),
     };
     let reruns = match test.reruns {
         0 => String::new(),
@@ -82,14 +82,14 @@ pub fn print(test: &Test) {
     let (outcome, seconds) = (&test.outcome, test.seconds);
     say!(
         "{sign} {class}{} ({outcome}, {seconds:.3}s{reruns})",
-        test.name
+        show::plain(&test.name)
     );
     if let Some(file) = &test.file {
-        say!("    {file}");
+        say!("    {}", show::plain(file));
     }
     let message = test.message.as_deref().unwrap_or_default();
     for line in message.trim_end().lines() {
-        say!("    {line}");
+        say!("    {}", show::plain(line));
     }
 }
 

@@ -18,6 +18,8 @@ pub const MAX_TESTS: u64 = 1_000_000;
 const MAX_NOTES: usize = 50;
 /// How deep directories are searched.
 const MAX_DEPTH: usize = 64;
+/// What may block whoever reads it, or never end.
+const IRREGULAR: &str = "is no regular file: passed over";
 
 /// What was found.
 #[derive(Debug)]
@@ -108,15 +110,20 @@ impl<W: Write> Collector<W> {
             source,
         };
         let found = fs::metadata(path).map_err(missing)?;
-        if !found.is_dir() {
-            let file = File::open(path).map_err(missing)?;
-            return self.take(path, file);
+        if !found.is_dir() && !found.is_file() {
+            self.note(path, IRREGULAR.to_owned());
+            return Ok(());
+        }
+        if found.is_file() {
+            // A link that the config names is followed.
+            let file = open(path, OFlags::empty()).map_err(missing)?;
+            return self.take_regular(path, file);
         }
         let mut files = Vec::new();
         self.search(path, 0, &mut files);
         for path in files {
-            match open(&path) {
-                Ok(file) => self.take(&path, file)?,
+            match open(&path, OFlags::NOFOLLOW) {
+                Ok(file) => self.take_regular(&path, file)?,
                 Err(error) => self.note(&path, format!("cannot be read: {error}")),
             }
         }
@@ -154,10 +161,20 @@ impl<W: Write> Collector<W> {
             match entry.file_type() {
                 Ok(kind) if kind.is_dir() => self.search(&path, depth + 1, files),
                 Ok(kind) if kind.is_file() && is_xml => files.push(path),
-                Ok(_) if is_xml => self.note(&path, "is no regular file: passed over".to_owned()),
+                Ok(_) if is_xml => self.note(&path, IRREGULAR.to_owned()),
                 _ => {}
             }
         }
+    }
+
+    /// Takes a file, and not what may have been put in its place since it was found.
+    fn take_regular(&mut self, path: &Path, file: File) -> Result<(), CollectError> {
+        match file.metadata() {
+            Ok(found) if found.is_file() => self.take(path, file)?,
+            Ok(_) => self.note(path, IRREGULAR.to_owned()),
+            Err(error) => self.note(path, format!("cannot be read: {error}")),
+        }
+        Ok(())
     }
 
     fn take(&mut self, path: &Path, file: File) -> Result<(), CollectError> {
@@ -220,16 +237,8 @@ impl<W: Write> Collector<W> {
     }
 }
 
-/// A regular file, and not what may have been put in its place since it was found.
-fn open(path: &Path) -> io::Result<File> {
-    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(flags)
-        .open(path)?;
-    if file.metadata()?.is_file() {
-        Ok(file)
-    } else {
-        Err(io::Error::other("it is no regular file"))
-    }
+/// Opens a file without waiting for who writes to a pipe.
+fn open(path: &Path, flags: OFlags) -> io::Result<File> {
+    let flags = (flags | OFlags::NONBLOCK).bits().cast_signed();
+    OpenOptions::new().read(true).custom_flags(flags).open(path)
 }

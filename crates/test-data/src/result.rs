@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 /// How long a message may be, in bytes.
 pub const MAX_MESSAGE: usize = 16 * 1024;
 
+/// The greatest sum of times: databases keep milliseconds as signed numbers of 64 bits.
+const MAX_SUM: Duration = Duration::from_millis(i64::MAX.cast_unsigned());
+
 /// How one test ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TestResult {
@@ -108,7 +111,7 @@ impl Summary {
         };
         *count += 1;
         self.tests += 1;
-        self.time = self.time.saturating_add(result.time);
+        self.time = self.time.saturating_add(result.time).min(MAX_SUM);
     }
 }
 
@@ -132,5 +135,23 @@ pub(crate) mod seconds {
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
         Duration::try_from_secs_f64(f64::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sum_of_times_can_be_stored() {
+        let endless = TestResult {
+            time: Duration::MAX,
+            ..TestResult::default()
+        };
+        let mut summary = Summary::default();
+        for _ in 0..2 {
+            summary.add(&endless);
+            assert!(i64::try_from(summary.time.as_millis()).is_ok());
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use outrider_test_data::stored::{self, Limits};
 use outrider_test_data::{CollectError, Collected, Collector, TestResult};
@@ -19,6 +19,11 @@ fn collect(path: &Path, base: &Path) -> (Collected, Vec<TestResult>) {
 
 fn report(name: &str, file: &str) -> String {
     format!("<testsuite><testcase name='{name}' file='{file}' time='1'/></testsuite>")
+}
+
+fn pipe(path: &Path) {
+    let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR);
+    rustix::fs::mknodat(rustix::fs::CWD, path, kind, mode, 0).unwrap();
 }
 
 #[test]
@@ -44,14 +49,7 @@ fn all_reports_below_a_directory_are_read_and_the_rest_is_noted() {
     fs::write(place.path().join("outside.xml"), report("outside", "o")).unwrap();
     symlink(place.path().join("outside.xml"), reports.join("link.xml")).unwrap();
     symlink(place.path(), reports.join("up")).unwrap();
-    rustix::fs::mknodat(
-        rustix::fs::CWD,
-        reports.join("pipe.xml"),
-        rustix::fs::FileType::Fifo,
-        rustix::fs::Mode::RUSR,
-        0,
-    )
-    .unwrap();
+    pipe(&reports.join("pipe.xml"));
 
     let (collected, results) = collect(&reports, &base);
     let files: Vec<_> = results
@@ -98,6 +96,37 @@ fn a_file_is_read_whatever_it_is_called_and_one_that_is_not_there_is_an_error() 
     let error = collector.collect(&place.path().join("no")).unwrap_err();
     assert!(matches!(error, CollectError::Missing { .. }), "{error}");
     assert_eq!(collector.finish().unwrap().0.summary.tests, 0);
+}
+
+#[test]
+fn what_is_no_regular_file_is_noted_and_blocks_nobody() {
+    let place = tempfile::tempdir().unwrap();
+    let path = |name| place.path().join(name);
+    pipe(&path("pipe.xml"));
+    symlink(path("pipe.xml"), path("link.xml")).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(path("socket.xml")).unwrap();
+    let named = ["pipe.xml", "link.xml", "socket.xml"].map(path);
+    for path in named
+        .iter()
+        .map(PathBuf::as_path)
+        .chain([Path::new("/dev/zero")])
+    {
+        let (collected, results) = collect(path, place.path());
+        assert!(results.is_empty());
+        let [note] = &collected.notes[..] else {
+            panic!("{:?}", collected.notes);
+        };
+        assert!(note.text.contains("is no regular file"), "{note}");
+    }
+}
+
+#[test]
+fn a_link_that_is_named_is_followed() {
+    let place = tempfile::tempdir().unwrap();
+    let (path, link) = (place.path().join("a.xml"), place.path().join("link"));
+    fs::write(&path, report("a", "a")).unwrap();
+    symlink(&path, &link).unwrap();
+    assert_eq!(collect(&link, place.path()).0.summary.passed, 1);
 }
 
 #[test]

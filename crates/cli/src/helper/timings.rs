@@ -10,7 +10,6 @@ use outrider_test_data::timings::{self, Kind, Timings};
 use super::halt::task_data;
 use super::names;
 use crate::failure::{Failure, code};
-use crate::show::hint;
 
 /// What is known of names.
 pub enum Known {
@@ -39,7 +38,7 @@ pub fn known_timings(
 ) -> Result<Known, Failure> {
     let timings = match file {
         Some(path) => open(path).map_err(|why| Failure::new(code::NOT_FOUND, why))?,
-        None => brought(),
+        None => brought(task_data().as_deref())?,
     };
     if timings.is_empty() {
         return Ok(Known::Nothing(NOT_THERE));
@@ -86,22 +85,23 @@ fn from_job_directory(names: &[&[u8]]) -> Vec<Vec<u8>> {
     names.iter().map(inside).collect()
 }
 
-/// What the runner has brought. That it cannot be read is no reason not to run the tests.
-fn brought() -> Timings {
-    let Some(path) = task_data().map(|data| data.join(outrider_runner::helper::TIMINGS)) else {
-        return Timings::default();
+/// What the runner has brought. Without a file there are no timings; with one that cannot be read
+/// this task would split otherwise than its siblings, and tests would be run by none of them.
+fn brought(data: Option<&Path>) -> Result<Timings, Failure> {
+    let Some(path) = data.map(|data| data.join(outrider_runner::helper::TIMINGS)) else {
+        return Ok(Timings::default());
     };
-    match File::open(&path) {
-        Ok(file) => read(&path, file).unwrap_or_else(|why| {
-            hint!("warning: {why}");
-            Timings::default()
-        }),
-        Err(error) if error.kind() == ErrorKind::NotFound => Timings::default(),
-        Err(error) => {
-            hint!("warning: {}", unreadable(&path, &error));
-            Timings::default()
-        }
-    }
+    let timings = match File::open(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Timings::default()),
+        Err(error) => Err(unreadable(&path, &error)),
+        Ok(file) => read(&path, file),
+    };
+    timings.map_err(|why| {
+        Failure::new(code::FAILED, why).advise(
+            "The other tasks of this job may split by these timings: run the job again, or split \
+             by name or size.",
+        )
+    })
 }
 
 fn open(path: &Path) -> Result<Timings, String> {
@@ -119,4 +119,23 @@ fn unreadable(path: &Path, error: &dyn std::error::Error) -> String {
         .map(|source| format!(": {source}"))
         .unwrap_or_default();
     format!("cannot read timings from {}: {error}{why}", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timings_that_are_not_there_are_none_and_damaged_ones_an_error() {
+        let data = tempfile::tempdir().unwrap();
+        assert!(brought(None).unwrap().is_empty());
+        assert!(brought(Some(data.path())).unwrap().is_empty());
+        let path = data.path().join(outrider_runner::helper::TIMINGS);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, [0x28, 0xb5, 0x2f, 0xfd, 0, 0]).unwrap();
+        assert!(brought(Some(data.path())).is_err());
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        assert!(brought(Some(data.path())).is_err());
+    }
 }

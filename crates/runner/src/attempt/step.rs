@@ -173,14 +173,6 @@ impl StepContext {
         self.workshop.blobs(&self.task)
     }
 
-    /// The same, with what has been exported meanwhile.
-    pub fn with_exports(&self) -> Self {
-        Self {
-            variables: self.exports.over(&self.variables),
-            ..self.clone()
-        }
-    }
-
     /// A variable for the steps that start after this one.
     pub fn export(&self, name: &str, value: String) {
         let mut exports = self.exports.lock();

@@ -38,11 +38,11 @@ pub async fn run(context: &StepContext, path: &str, wanted: &Wanted<'_>) -> Ende
     if !is_ssh(wanted.url) || context.secrets.ssh_keys.is_empty() {
         return run_with(context, path, wanted).await;
     }
-    let held = ssh_keys::hold_all(context).await?;
-    if !held.0.success() {
-        return Ok(held);
+    let lent = ssh_keys::lend(context).await?;
+    if !lent.ended.0.success() {
+        return Ok(lent.ended);
     }
-    run_with(&context.with_exports(), path, wanted).await
+    run_with(&lent.context, path, wanted).await
 }
 
 /// `ssh://host/path`, or `user@host:path`.

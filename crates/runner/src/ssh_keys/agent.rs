@@ -1,8 +1,8 @@
-//! The agent of a task.
+//! Agents that hold keys in the environment of a task.
 
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use outrider_api::data::SshKey;
 use outrider_executor::ExecRequest;
@@ -13,15 +13,23 @@ use crate::attempt::StepContext;
 use crate::checkout;
 use crate::driver::Failure;
 
-/// The folder of the agent, below `~`. Short, because the path of a socket is.
-const FOLDER: &str = ".ssh-agent";
+/// Where an agent is: the name of its folder, below `~`. Short, because the path of a socket is.
+#[derive(Clone, Copy)]
+pub struct Place(&'static str);
+
+/// The agent that later steps find.
+pub const OF_STEPS: Place = Place(".ssh-agent");
+/// The agent of a checkout.
+pub const OF_CHECKOUT: Place = Place(".ssh-lent");
+
 const SOCKET: &str = "s";
 
 /// The longest path that a socket can have on Linux, in bytes.
 const LONGEST_PATH: usize = 107;
 
-/// Starts the agent, unless it runs. It is a child of a process that does nothing: whoever ends that
-/// one ends the agent too, which hides its own environment and cannot be found by it.
+/// Starts the agent, unless it runs. It is a child of a process that only waits for the socket to
+/// vanish: whoever ends that one ends the agent too, which hides its own environment and cannot be
+/// found by it.
 const START: &str = "\
 for program in ssh-agent ssh-add; do
   command -v \"$program\" >/dev/null || {
@@ -31,7 +39,8 @@ for program in ssh-agent ssh-add; do
 done
 if ssh-add -l >/dev/null 2>&1 || [ $? -ne 2 ]; then exit 0; fi
 rm -f \"$SSH_AUTH_SOCK\"
-ssh-agent -a \"$SSH_AUTH_SOCK\" tail -f /dev/null </dev/null >/dev/null 2>&1 &
+ssh-agent -a \"$SSH_AUTH_SOCK\" /bin/sh -c 'while [ -S \"$SSH_AUTH_SOCK\" ]; do sleep 1; done' \
+  </dev/null >/dev/null 2>&1 &
 agent=$!
 until ssh-add -l >/dev/null 2>&1 || [ $? -ne 2 ]; do
   kill -0 \"$agent\" 2>/dev/null || { echo 'ssh-agent did not start' >&2; exit 1; }
@@ -46,33 +55,49 @@ unset OUTRIDER_SSH_KEY
 printf '%s\\n' \"$key\" | ssh-add -q -
 ";
 
-/// The agent holds these keys from now on, and later steps find it.
-pub async fn hold(
-    context: &StepContext,
-    keys: &[&SshKey],
-) -> Result<(Exit, Option<Usage>), Failure> {
-    let seen = context.environment.resolve(&format!("~/{FOLDER}"));
-    let socket = socket(&seen)?;
-    let folder = context.environment.directory().join(FOLDER);
-    make_folder(&folder)
-        .map_err(|error| Failure::Infrastructure(format!("cannot make a folder: {error}")))?;
-    let mut ended = script(context, START, &socket, None).await?;
-    for key in keys {
-        if !ended.0.success() {
-            return Ok(ended);
+/// What came of handing keys to an agent.
+pub struct Held {
+    /// How the last script ended.
+    pub ended: (Exit, Option<Usage>),
+    /// What leads `ssh` and `git` to the agent. Nothing if that went wrong.
+    pub variables: Vec<(&'static str, String)>,
+}
+
+impl Place {
+    /// The agent here holds these keys from now on, besides those that it holds already.
+    pub async fn hold(self, context: &StepContext, keys: &[&SshKey]) -> Result<Held, Failure> {
+        let seen = context.environment.resolve(&format!("~/{}", self.0));
+        let socket = socket(&seen)?;
+        let folder = self.folder(context);
+        make_folder(&folder)
+            .map_err(|error| Failure::Infrastructure(format!("cannot make a folder: {error}")))?;
+        let mut ended = script(context, START, &socket, None).await?;
+        for key in keys {
+            if ended.0.success() {
+                ended = script(context, ADD, &socket, Some(&key.private_key)).await?;
+            }
         }
-        ended = script(context, ADD, &socket, Some(&key.private_key)).await?;
-    }
-    context.export("SSH_AUTH_SOCK", socket);
-    if keys.iter().any(|key| key.host.is_some()) {
-        config::write(&folder, &seen, keys)
+        if !ended.0.success() {
+            let variables = Vec::new();
+            return Ok(Held { ended, variables });
+        }
+        let mut variables = vec![("SSH_AUTH_SOCK", socket)];
+        let all = &context.secrets.ssh_keys;
+        let is_for_hosts = config::write(&folder, &seen, all, keys)
             .map_err(|error| Failure::Infrastructure(format!("cannot configure ssh: {error}")))?;
-        let path = seen.join(config::FILE);
-        let path = shell_words::quote(&path.to_string_lossy()).into_owned();
-        let ssh = checkout::ssh_command(context);
-        context.export("GIT_SSH_COMMAND", format!("{ssh} -F {path}"));
+        if is_for_hosts {
+            let path = seen.join(config::FILE);
+            let path = shell_words::quote(&path.to_string_lossy()).into_owned();
+            let ssh = checkout::ssh_command(context);
+            variables.push(("GIT_SSH_COMMAND", format!("{ssh} -F {path}")));
+        }
+        Ok(Held { ended, variables })
     }
-    Ok(ended)
+
+    /// The folder as the runner sees it.
+    pub fn folder(self, context: &StepContext) -> PathBuf {
+        context.environment.directory().join(self.0)
+    }
 }
 
 fn socket(folder: &Path) -> Result<String, Failure> {

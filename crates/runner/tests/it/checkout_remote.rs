@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
-use outrider_model::plan::{CheckoutMethod, CheckoutStep};
+use outrider_api::data::SshKey;
+use outrider_model::plan::{AddSshKeysStep, CheckoutMethod, CheckoutStep, Step};
 
 use crate::support::git_server::GitServer;
 use crate::support::repository::{Host, branch, origin, rig};
 use crate::support::ssh_server::SshServer;
+use crate::support::tasks::run;
 
 /// `x-access-token:t0k3n` and `anna:t0k3n`, as basic authentication has them.
 const WITHOUT_NAME: &str = "eC1hY2Nlc3MtdG9rZW46dDBrM24=";
@@ -180,6 +182,57 @@ async fn keys_of_the_project_open_its_repository() {
     let log = host.fails(branch(&url, "main")).await;
     assert!(log.contains("takes none of the SSH keys"), "{log}");
     host.end().await;
+}
+
+#[tokio::test]
+async fn later_steps_have_the_keys_that_they_ask_for_and_no_others() {
+    let place = served();
+    let server = SshServer::start().await;
+    let url = server.url(&place.path().join("shop"));
+    let other = server.other_key(None);
+    for hosts in [[None, None], [Some("127.0.0.1"), Some("example.com")]] {
+        let opens = server.key(hosts[0]);
+        let other = SshKey {
+            host: hosts[1].map(str::to_owned),
+            ..other.clone()
+        };
+        let host = Host::new();
+        let keys = vec![opens.clone(), other.clone()];
+        host.rig
+            .server
+            .change(|state| state.secrets.ssh_keys = keys);
+        let add = |key: &SshKey| {
+            Step::AddSshKeys(AddSshKeysStep {
+                name: None,
+                fingerprints: vec![key.fingerprint.clone()],
+            })
+        };
+        let none = "test -z \"${SSH_AUTH_SOCK-}\" && ! ssh-add -l && test ! -e ~/.ssh-lent";
+        let one = format!(
+            "ssh-add -L | cut -d' ' -f2 >~/held && test $(wc -l <~/held) = 1 && \
+             test $(cat ~/held) = {} && ! git ls-remote {url}",
+            other.public_key.split(' ').nth(1).unwrap()
+        );
+        let both = format!(
+            "test $(ssh-add -L | wc -l) = 2 && \
+             GIT_SSH_COMMAND=\"${{GIT_SSH_COMMAND-ssh}} -o StrictHostKeyChecking=no\" \
+             git ls-remote {url}"
+        );
+        let task = host.queue_steps(
+            branch(&url, "main"),
+            vec![
+                Step::Checkout(CheckoutStep::default()),
+                Step::Run(run(none)),
+                add(&other),
+                Step::Run(run(&one)),
+                Step::Checkout(CheckoutStep::default()),
+                add(&opens),
+                Step::Run(run(&both)),
+            ],
+        );
+        host.passed(task).await;
+        host.end().await;
+    }
 }
 
 #[tokio::test]

@@ -16,8 +16,13 @@ const SHORTEST_PART: usize = 8;
 /// A shorter encoded form could be anything.
 const SHORTEST_ENCODED: usize = 6;
 
-/// Of a longer value only the commonest encodings are looked for, to bound what they take of memory.
+/// Of a longer value as a whole only the commonest encodings are looked for, to bound what they take
+/// of memory.
 const LONG: usize = 2048;
+
+/// Of a longer value not even the lines are looked for as others may escape them. The keys of RSA
+/// with 16384 bits are shorter.
+const VERY_LONG: usize = 16 * 1024;
 
 /// All forms of this value. White space around them, and where they are broken into lines, do not
 /// matter: [`super::needle::view`].
@@ -34,6 +39,9 @@ pub fn of(value: &str) -> BTreeSet<String> {
     if value.len() <= LONG {
         forms.extend(base64::twice(value.as_bytes()));
         forms.extend(escaped::percent(&base64::alone(value.as_bytes())));
+    }
+    if value.len() <= VERY_LONG {
+        forms.extend(parts(value).flat_map(escaped));
     }
     forms.retain(|form| form.len() >= SHORTEST_ENCODED);
     forms.extend(parts(value).map(str::to_owned));
@@ -59,14 +67,21 @@ fn parts(value: &str) -> impl Iterator<Item = &str> {
 
 fn encoded(text: &str) -> Vec<String> {
     let mut forms = base64::forms(text.as_bytes());
-    forms.extend(escaped::json(text));
     if text.len() <= LONG {
-        forms.extend(escaped::percent(text));
-        forms.extend(escaped::xml(text));
-        forms.extend(hex(text.as_bytes()));
-        forms.extend(quoted::shell(text));
-        forms.push(quoted::go(text));
+        forms.extend(escaped(text));
+    } else {
+        forms.extend(escaped::json(text));
     }
+    forms
+}
+
+fn escaped(text: &str) -> Vec<String> {
+    let mut forms = escaped::json(text);
+    forms.extend(escaped::percent(text));
+    forms.extend(escaped::xml(text));
+    forms.extend(hex(text.as_bytes()));
+    forms.extend(quoted::shell(text));
+    forms.push(quoted::go(text));
     forms
 }
 
@@ -96,9 +111,29 @@ mod tests {
     }
 
     #[test]
+    fn the_lines_of_a_long_value_are_escaped() {
+        let line = |n: usize| format!("{n:03}+b/c\"d'<{}", "x".repeat(48));
+        let lines: Vec<String> = (0..50).map(line).collect();
+        let key = lines.join("\n");
+        assert!(key.len() > LONG);
+        let forms = of(&key);
+        for line in lines {
+            for form in escaped(&line) {
+                assert!(forms.contains(&form), "{form}");
+            }
+        }
+    }
+
+    #[test]
     fn a_long_value_has_few_forms() {
-        let long = "0123456789abcdef".repeat(LONG);
-        let size: usize = of(&long).iter().map(String::len).sum();
-        assert!(size < 20 * long.len(), "{size}");
+        let line = "+/0123456789abcdef'\"<>";
+        for (long, most) in [
+            ("0123456789abcdef".repeat(LONG), 20),
+            (line.repeat(VERY_LONG / line.len()), 150),
+            (line.repeat(VERY_LONG), 40),
+        ] {
+            let size: usize = of(&long).iter().map(String::len).sum();
+            assert!(size < most * long.len(), "{size} of {}", long.len());
+        }
     }
 }

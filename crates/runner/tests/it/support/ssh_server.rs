@@ -86,19 +86,30 @@ impl SshServer {
 
     /// The key, as a secret of a project.
     pub fn key(&self, host: Option<&str>) -> SshKey {
-        let read = |name| std::fs::read_to_string(self.directory.path().join(name)).unwrap();
-        SshKey {
-            fingerprint: "SHA256:of-a-test".to_owned(),
-            fingerprint_md5: "00".to_owned(),
-            public_key: read("user.pub"),
-            host: host.map(str::to_owned),
-            private_key: read("user"),
-        }
+        secret_key(&self.directory.path().join("user"), "of-a-test", host)
+    }
+
+    /// A key that the server does not take.
+    pub fn other_key(&self, host: Option<&str>) -> SshKey {
+        let path = self.directory.path().join("other");
+        make_key(&path);
+        secret_key(&path, "another", host)
     }
 
     /// An agent that has the key.
     pub fn agent(&self) -> Agent {
         Agent::start(&self.directory.path().join("user"))
+    }
+}
+
+fn secret_key(path: &Path, fingerprint: &str, host: Option<&str>) -> SshKey {
+    let read = |path: &Path| std::fs::read_to_string(path).unwrap();
+    SshKey {
+        fingerprint: format!("SHA256:{fingerprint}"),
+        fingerprint_md5: format!("MD5 of {fingerprint}"),
+        public_key: read(&path.with_extension("pub")),
+        host: host.map(str::to_owned),
+        private_key: read(path),
     }
 }
 
