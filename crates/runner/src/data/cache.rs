@@ -149,6 +149,7 @@ fn fill_in(
         Source::Git { revision, .. } => revision.as_deref(),
         Source::None | Source::Directory { .. } => None,
     };
+    let key = context.secrets.ssh_keys.first();
     let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let facts = key::Facts {
         branch: trigger.branch.as_deref().unwrap_or_default(),
@@ -158,6 +159,7 @@ fn fill_in(
             .or(of_source)
             .unwrap_or_default(),
         job_number: payload.job_number,
+        checkout_key: key.map_or("", |key| &key.fingerprint),
         variables: &context.variables,
         epoch: context.workshop.clock.now().as_millis() / 1_000,
         arch: &key::arch(&cpuinfo),

@@ -16,6 +16,8 @@ pub struct Facts<'a> {
     pub revision: &'a str,
     /// `.BuildNum`.
     pub job_number: u64,
+    /// `.CheckoutKey`: the fingerprint of the key that opens the repository; empty without one.
+    pub checkout_key: &'a str,
     /// `.Environment.X`.
     pub variables: &'a BTreeMap<String, String>,
     /// `epoch`: seconds since 1970.
@@ -75,8 +77,7 @@ fn value(action: &str, facts: &Facts<'_>) -> Result<String, String> {
         ".Branch" => facts.branch.to_owned(),
         ".Revision" => facts.revision.to_owned(),
         ".BuildNum" => facts.job_number.to_string(),
-        // Of the key that checked the code out: here it is the same for all tasks of a project.
-        ".CheckoutKey" => String::new(),
+        ".CheckoutKey" => facts.checkout_key.to_owned(),
         "epoch" => facts.epoch.to_string(),
         "arch" => facts.arch.to_owned(),
         _ => {
@@ -125,6 +126,7 @@ mod tests {
             branch: "main",
             revision: "abc",
             job_number: 7,
+            checkout_key: "SHA256:x",
             variables: &variables,
             epoch: 1_700_000_000,
             arch: "linux-amd64-6_62",
@@ -142,7 +144,7 @@ mod tests {
             ("v1-deps", "v1-deps"),
             ("{{ .Branch }}-{{.Revision}}", "main-abc"),
             ("n{{ .BuildNum }}", "n7"),
-            ("k{{ .CheckoutKey }}", "k"),
+            ("k{{ .CheckoutKey }}", "kSHA256:x"),
             ("{{ .Environment.NODE }}/{{ .Environment.NONE }}", "20/"),
             ("{{ epoch }}", "1700000000"),
             ("{{ arch }}", "linux-amd64-6_62"),
