@@ -1,6 +1,6 @@
 //! Sets of files in a blob store: what caches and workspaces are made of.
 //!
-//! [`save`] stores files as an archive, [`restore`] brings them back. Each content is stored once,
+//! [`save()`] stores files as an archive, [`restore()`] brings them back. Each content is stored once,
 //! and what is already there is neither stored nor fetched again. Where blobs are is the business
 //! of whoever implements [`BlobStore`].
 //!

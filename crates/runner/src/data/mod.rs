@@ -1,6 +1,6 @@
 //! Steps that keep data for others and bring it back: caches, workspaces, artifacts, test results.
 //!
-//! Each kind of step has a room of its own. They share [`DataStep`], and [`blobs::TaskBlobs`], by
+//! Each kind of step has a room of its own. They share `DataStep`, and [`blobs::TaskBlobs`], by
 //! which bytes go to the blob store and come from it.
 
 mod artifacts;
