@@ -190,33 +190,38 @@ impl TaskBlobs {
     }
 
     async fn fetch(&self, hash: BlobHash, range: Option<Range<u64>>) -> Result<Bytes, BlobError> {
-        match self.fetch_once(hash, range.clone()).await {
-            // A signed URL may have ended: the next one is fresh.
-            Err(BlobError::Unreachable(_)) => self.fetch_once(hash, range).await,
-            fetched => fetched,
+        let mut fetched = self.fetch_once(hash, range.clone()).await;
+        // A signed URL has ended: the next one is fresh.
+        if let Err(ClientError::Refused { status: 403, .. }) = fetched {
+            fetched = self.fetch_once(hash, range).await;
         }
-    }
-
-    async fn fetch_once(
-        &self,
-        hash: BlobHash,
-        range: Option<Range<u64>>,
-    ) -> Result<Bytes, BlobError> {
-        let location = self.location(hash).await.map_err(unreachable)?;
-        let transfer = location.ok_or(BlobError::Missing(hash))?;
-        let got = self
-            .tried(|api, by| api.get_blob(by, hash, &transfer, range.clone()))
-            .await;
-        got.map_err(|error| {
-            lock(&self.locations).remove(&hash);
-            match error {
+        fetched
+            .map_err(|error| match error {
                 // The object is not there, or shorter than it was.
                 ClientError::Refused {
                     status: 404 | 416, ..
                 } => BlobError::Missing(hash),
                 error => unreachable(error),
-            }
-        })
+            })?
+            .ok_or(BlobError::Missing(hash))
+    }
+
+    /// Nothing if the task can read no such blob.
+    async fn fetch_once(
+        &self,
+        hash: BlobHash,
+        range: Option<Range<u64>>,
+    ) -> Result<Option<Bytes>, ClientError> {
+        let Some(transfer) = self.location(hash).await? else {
+            return Ok(None);
+        };
+        let got = self
+            .tried(|api, by| api.get_blob(by, hash, &transfer, range.clone()))
+            .await;
+        if got.is_err() {
+            lock(&self.locations).remove(&hash);
+        }
+        got.map(Some)
     }
 
     /// The server shall look at a blob whose bytes are wrong.
