@@ -159,12 +159,12 @@ async fn run(
     script: &str,
     output: Arc<Counting>,
 ) {
-    let request = PrepareRequest {
-        attempt: AttemptId::from_bytes(u128::from(number).to_be_bytes()),
+    let request = PrepareRequest::new(
+        AttemptId::from_bytes(u128::from(number).to_be_bytes()),
         slot,
-        kind: EnvironmentKind::Machine { image: None },
-        working_directory: "~/project".to_owned(),
-    };
+        EnvironmentKind::Machine { image: None },
+        "~/project",
+    );
     let environment = executor.prepare(request).await.expect("prepared");
     let path = ("PATH".to_owned(), "/usr/bin:/bin".to_owned());
     let request = ExecRequest {

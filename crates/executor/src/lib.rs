@@ -4,13 +4,16 @@
 //! in it. All executors, the [`fake`] included, pass one [`conformance`] suite.
 
 pub mod conformance;
+pub mod docker;
 pub mod fake;
+pub mod init;
 mod path;
 pub mod process;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +23,7 @@ use outrider_model::AttemptId;
 use outrider_model::plan::EnvironmentKind;
 use outrider_model::report::{Exit, Usage};
 use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use self::path::resolve;
 
@@ -73,9 +77,32 @@ pub trait Environment: Send + Sync {
     /// Enough to find it again after a crash of the runner.
     fn handle(&self) -> Handle;
 
-    /// A directory of the host whose files the steps see, and that is removed by `cleanup`: where
-    /// the runner itself can put files, for example at `checkout`.
-    fn directory(&self) -> &Path;
+    /// Where its files are, for what the runner itself does in a step's place.
+    fn files(&self) -> Files<'_>;
+
+    /// What steps see before anybody adds anything: of a container the variables of its image, and
+    /// `HOME`. None: steps are processes of this host, and see what the runner lets through of its
+    /// own variables.
+    fn variables(&self) -> Option<&BTreeMap<String, String>> {
+        None
+    }
+
+    /// The shell of steps that name none. None: that of this host.
+    fn default_shell(&self) -> Option<&[String]> {
+        None
+    }
+
+    /// What runs beside the steps, such as a database.
+    fn services(&self) -> &[Service] {
+        &[]
+    }
+
+    /// Hands everything that a service writes to `output`, from its start on. It returns when the
+    /// service has ended, or the environment is cleaned up.
+    async fn follow_service(&self, index: usize, output: Arc<dyn Output>) -> Option<Exit> {
+        let _ = (index, output);
+        None
+    }
 
     /// The path that steps see for a path from the config: `~` is [`Environment::directory`],
     /// a relative path is below the job's working directory.
@@ -100,6 +127,81 @@ pub trait Environment: Send + Sync {
     async fn cleanup(&self) -> Result<(), ExecutorError>;
 }
 
+/// Where the files of an environment are.
+#[derive(Clone, Copy)]
+pub enum Files<'a> {
+    /// In this directory of the host, which steps see as `~` under the same path. `cleanup` removes
+    /// it.
+    Here(&'a Path),
+    /// Where only what runs inside can reach them.
+    Inside(&'a dyn Inside),
+}
+
+impl<'a> Files<'a> {
+    /// The directory of the host, if there is one.
+    pub const fn here(self) -> Option<&'a Path> {
+        match self {
+            Self::Here(directory) => Some(directory),
+            Self::Inside(_) => None,
+        }
+    }
+}
+
+/// The files of an environment that the host does not see.
+///
+/// Paths are as steps see them, and everything is done with the rights of the steps' user. What is
+/// inside belongs to the job: nothing that comes from there is to be trusted.
+#[async_trait]
+pub trait Inside: Send + Sync {
+    /// Writes a file, over an older one, and makes the folders above it (with mode 0700) that are
+    /// not there.
+    async fn write_file(&self, path: &Path, mode: u32, bytes: Bytes) -> Result<(), ExecutorError>;
+
+    /// Whether there is anything with this name, a dangling link included.
+    async fn exists(&self, path: &Path) -> Result<bool, ExecutorError>;
+
+    /// Removes a file, or a folder with all that is in it. What is not there is no error.
+    async fn remove(&self, path: &Path) -> Result<(), ExecutorError>;
+
+    /// Starts this program (`outrider`) inside, and connects its stdin and stdout. What it writes to
+    /// stderr goes to `output`.
+    async fn start_tool(
+        &self,
+        request: ToolRequest,
+        output: Arc<dyn Output>,
+    ) -> Result<Tool, ExecutorError>;
+}
+
+/// The program itself, to be run inside an environment.
+#[derive(Clone, Debug)]
+pub struct ToolRequest {
+    /// Its arguments, without its name.
+    pub arguments: Vec<String>,
+    /// Its whole environment, except what the executor itself must add.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// The program while it runs inside an environment. It is killed when all three parts are dropped
+/// before it has ended, and by [`Environment::stop`].
+pub struct Tool {
+    /// Its stdin; shutting it down is the end of the file.
+    pub stdin: Box<dyn AsyncWrite + Send + Unpin>,
+    /// Its stdout. It must be read: what is not read holds the tool back, and nobody else.
+    pub stdout: Box<dyn AsyncRead + Send + Unpin>,
+    /// How it ends.
+    pub ended: BoxFuture<Result<ExecResult, ExecutorError>>,
+}
+
+/// A future that is passed around.
+pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// Something that runs beside the steps of a task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// For people: the image, and the name by which steps reach it where it has one.
+    pub name: String,
+}
+
 /// Where a step's output goes. Waiting in `write` holds the step back, and nobody else.
 #[async_trait]
 pub trait Output: Send + Sync {
@@ -107,8 +209,16 @@ pub trait Output: Send + Sync {
     async fn write(&self, bytes: Bytes);
 }
 
+/// An output that nobody reads.
+pub struct Discard;
+
+#[async_trait]
+impl Output for Discard {
+    async fn write(&self, _: Bytes) {}
+}
+
 /// What an environment is made for.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct PrepareRequest {
     /// The attempt; unique, so it can name what is made.
     pub attempt: AttemptId,
@@ -118,6 +228,50 @@ pub struct PrepareRequest {
     pub kind: EnvironmentKind,
     /// The job's working directory as in the config, for example `~/project`.
     pub working_directory: String,
+    /// The class as the config wrote it, for example `medium`: limits may depend on it.
+    pub resource_class: Option<String>,
+    /// What `$NAME` means in the credentials of registries. There are secrets in it: it is never
+    /// logged.
+    pub variables: BTreeMap<String, String>,
+    /// Whether a step wants to use a Docker engine (`setup_remote_docker`).
+    pub wants_docker: bool,
+    /// Hears of what takes long, such as a pull: whole lines.
+    pub progress: Arc<dyn Output>,
+}
+
+impl PrepareRequest {
+    /// A request that asks for nothing special, and whose progress nobody follows.
+    pub fn new(
+        attempt: AttemptId,
+        slot: usize,
+        kind: EnvironmentKind,
+        working_directory: impl Into<String>,
+    ) -> Self {
+        Self {
+            attempt,
+            slot,
+            kind,
+            working_directory: working_directory.into(),
+            resource_class: None,
+            variables: BTreeMap::new(),
+            wants_docker: false,
+            progress: Arc::new(Discard),
+        }
+    }
+}
+
+impl fmt::Debug for PrepareRequest {
+    /// Without the variables: there may be secrets in them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PrepareRequest")
+            .field("attempt", &self.attempt)
+            .field("slot", &self.slot)
+            .field("kind", &self.kind)
+            .field("working_directory", &self.working_directory)
+            .field("resource_class", &self.resource_class)
+            .field("wants_docker", &self.wants_docker)
+            .finish_non_exhaustive()
+    }
 }
 
 /// One script to run.
@@ -142,6 +296,9 @@ pub struct ExecResult {
     pub exit: Exit,
     /// What it and the children that it waited for used.
     pub usage: Option<Usage>,
+    /// The environment's limit on memory in bytes, if the kernel has ended processes because of it
+    /// while the script ran.
+    pub out_of_memory: Option<u64>,
 }
 
 /// What an executor needs to find an environment again. The runner writes it to its disk.
@@ -150,6 +307,8 @@ pub struct ExecResult {
 pub enum Handle {
     /// Of the process executor.
     Process(process::ProcessHandle),
+    /// Of the docker executor.
+    Docker(docker::DockerHandle),
     /// Of the fake executor.
     Fake(fake::FakeHandle),
 }

@@ -57,11 +57,13 @@ async fn the_grace_is_over_to_the_millisecond() {
 async fn broken_contracts_are_noticed() {
     let (executor, subject) = subject();
     let environment = subject.prepare().await;
-    let request = |attempt, slot| PrepareRequest {
-        attempt,
-        slot,
-        kind: EnvironmentKind::Machine { image: None },
-        working_directory: "~/project".to_owned(),
+    let request = |attempt, slot| {
+        PrepareRequest::new(
+            attempt,
+            slot,
+            EnvironmentKind::Machine { image: None },
+            "~/project",
+        )
     };
     let live = executor.live_environments()[0];
     assert!(executor.prepare(request(live, 1)).await.is_err());
@@ -79,12 +81,12 @@ async fn broken_contracts_are_noticed() {
 async fn a_prepare_can_be_made_to_fail() {
     let (executor, subject) = subject();
     executor.refuse_next(ExecutorError::infrastructure("no space", None));
-    let request = PrepareRequest {
-        attempt: new_attempt(),
-        slot: 0,
-        kind: EnvironmentKind::Machine { image: None },
-        working_directory: "~/project".to_owned(),
-    };
+    let request = PrepareRequest::new(
+        new_attempt(),
+        0,
+        EnvironmentKind::Machine { image: None },
+        "~/project",
+    );
     let error = executor
         .prepare(request.clone())
         .await

@@ -27,12 +27,12 @@ async fn has_cgroups() -> bool {
 }
 
 fn request(working_directory: &str) -> PrepareRequest {
-    PrepareRequest {
-        attempt: new_attempt(),
-        slot: 0,
-        kind: EnvironmentKind::Machine { image: None },
-        working_directory: working_directory.to_owned(),
-    }
+    PrepareRequest::new(
+        new_attempt(),
+        0,
+        EnvironmentKind::Machine { image: None },
+        working_directory,
+    )
 }
 
 #[tokio::test]
@@ -129,7 +129,7 @@ async fn mistakes_of_the_user_are_named() {
     let subject = subject(true);
     let environment = subject.prepare().await;
     let base = subject.request(&*environment, "true".to_owned());
-    fs::write(environment.directory().join("file"), "").expect("written");
+    fs::write(environment.files().here().expect("here").join("file"), "").expect("written");
     let mut no_directory = base.clone();
     no_directory.working_directory = environment.resolve("~/file/below");
     let mut nul = base.clone();

@@ -61,13 +61,13 @@ pub(crate) fn private_folder(directory: &Path) -> PathBuf {
 
 /// Whether a step has asked for the end of the job.
 pub(crate) fn is_halted(environment: &dyn Environment) -> bool {
-    let halt = private_folder(environment.directory()).join(HALT);
+    let halt = private_folder(crate::task_files::here(environment)).join(HALT);
     halt.symlink_metadata().is_ok()
 }
 
 /// Puts timings where the helper looks for them.
 pub(crate) fn provide_timings(environment: &dyn Environment, timings: &[u8]) -> io::Result<()> {
-    let file = private_folder(environment.directory()).join(TIMINGS);
+    let file = private_folder(crate::task_files::here(environment)).join(TIMINGS);
     if let Some(folder) = file.parent() {
         DirBuilder::new()
             .recursive(true)

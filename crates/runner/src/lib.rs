@@ -32,6 +32,7 @@ mod shell;
 mod slots;
 mod spool;
 mod ssh_keys;
+mod task_files;
 
 pub use data_api::DataApi;
 pub use error::RunnerError;

@@ -1,14 +1,16 @@
 //! A second interrupt does not wait: the time that steps have from TERM to KILL ends with it.
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use outrider_executor::{
-    Environment, ExecRequest, ExecResult, Executor, ExecutorError, Finding, Handle, Output,
-    PrepareRequest,
+    Environment, ExecRequest, ExecResult, Executor, ExecutorError, Files, Finding, Handle, Output,
+    PrepareRequest, Service,
 };
+use outrider_model::report::Exit;
 use outrider_service::Shutdown;
 
 /// An executor whose environments end at once when somebody is in a hurry.
@@ -59,8 +61,24 @@ impl Environment for HurriedEnvironment {
         self.environment.handle()
     }
 
-    fn directory(&self) -> &Path {
-        self.environment.directory()
+    fn files(&self) -> Files<'_> {
+        self.environment.files()
+    }
+
+    fn variables(&self) -> Option<&BTreeMap<String, String>> {
+        self.environment.variables()
+    }
+
+    fn default_shell(&self) -> Option<&[String]> {
+        self.environment.default_shell()
+    }
+
+    fn services(&self) -> &[Service] {
+        self.environment.services()
+    }
+
+    async fn follow_service(&self, index: usize, output: Arc<dyn Output>) -> Option<Exit> {
+        self.environment.follow_service(index, output).await
     }
 
     fn resolve(&self, path: &str) -> PathBuf {

@@ -1,9 +1,12 @@
 //! What outlives a script, an environment or the runner.
 
+use std::path::Path;
+
 use outrider_model::report::Exit;
 use tokio::time::timeout;
 
 use super::{DEADLINE, Dialect, Recorder, Subject, marked_processes, new_attempt};
+use crate::Environment;
 
 /// A child that keeps the pipe open does not hold `exec`; what it writes later still arrives.
 pub async fn survivor_does_not_hold_exec(subject: Subject) {
@@ -74,17 +77,17 @@ pub async fn cleanup_leaves_nothing(subject: Subject) {
         return;
     }
     let outside = subject.prepare_in(1).await;
-    let kept = outside.directory().join("kept");
+    let kept = here(&*outside).join("kept");
     std::fs::write(&kept, "").expect("written");
     let environment = subject.prepare().await;
     let shell = format!(
         "mkdir -p a/b/c ../x; touch a/b/c/file ../x/file; ln -s '{}' a/b/link; ln -s . a/loop\n\
          chmod 0555 a/b/c a/b ../x; chmod 0 a",
-        outside.directory().display()
+        here(&*outside).display()
     );
     let (result, output) = subject.exec(&*environment, &shell, "").await;
     assert_eq!(result.exit, Exit::Code(0), "{}", output.escape_ascii());
-    let directory = environment.directory().to_owned();
+    let directory = here(&*environment).to_owned();
     assert!(directory.exists());
     environment.cleanup().await.expect("cleanup");
     assert!(!directory.exists() && kept.exists());
@@ -110,7 +113,7 @@ pub async fn slot_is_used_again(subject: Subject) {
             assert_eq!(dirty.0.exit, Exit::Code(0));
         }
         environment.cleanup().await.expect("cleanup");
-        assert!(!environment.directory().exists());
+        assert!(is_gone(&*environment));
         assert!(!seen.contains(&output), "a directory is never given twice");
         seen.push(output);
     }
@@ -136,7 +139,7 @@ pub async fn recovery(subject: Subject) {
     if subject.on_this_host {
         assert_eq!(marked_processes(&mark), [0; 0], "left after `recover`");
     }
-    assert!(!environment.directory().exists());
+    assert!(is_gone(&*environment));
     subject
         .executor
         .recover(&handle)
@@ -168,4 +171,13 @@ pub async fn recovery_of_nothing(subject: Subject) {
         exec.await.expect("no panic").expect("exec").exit,
         Exit::Signal(9)
     );
+}
+
+fn here(environment: &dyn Environment) -> &Path {
+    environment.files().here().expect("files on this host")
+}
+
+/// What is not on this host, its executor's own tests look for.
+fn is_gone(environment: &dyn Environment) -> bool {
+    environment.files().here().is_none_or(|here| !here.exists())
 }

@@ -69,12 +69,12 @@ impl Subject {
 
     /// Prepares an environment for a new attempt.
     pub async fn prepare_in(&self, slot: usize) -> Arc<dyn Environment> {
-        let request = PrepareRequest {
-            attempt: new_attempt(),
+        let request = PrepareRequest::new(
+            new_attempt(),
             slot,
-            kind: EnvironmentKind::Machine { image: None },
-            working_directory: "~/project".to_owned(),
-        };
+            EnvironmentKind::Machine { image: None },
+            "~/project",
+        );
         self.executor.prepare(request).await.expect("prepare")
     }
 

@@ -1,6 +1,6 @@
 //! The place where a fake attempt pretends to run.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 
 use super::command::{Command, letters};
 use super::{FakeHandle, World};
-use crate::{Environment, ExecRequest, ExecResult, ExecutorError, Handle, Output};
+use crate::{Environment, ExecRequest, ExecResult, ExecutorError, Files, Handle, Output};
 
 pub(super) struct FakeEnvironment {
     pub world: Arc<World>,
@@ -176,8 +176,8 @@ impl Environment for FakeEnvironment {
         })
     }
 
-    fn directory(&self) -> &Path {
-        &self.directory
+    fn files(&self) -> Files<'_> {
+        Files::Here(&self.directory)
     }
 
     fn resolve(&self, path: &str) -> PathBuf {
@@ -208,7 +208,11 @@ impl Environment for FakeEnvironment {
             return Err(self.world.violation(what));
         }
         let exit = running.interpret(&request, &*output).await;
-        Ok(ExecResult { exit, usage: None })
+        Ok(ExecResult {
+            exit,
+            usage: None,
+            out_of_memory: None,
+        })
     }
 
     async fn stop(&self, grace: Duration) -> Result<(), ExecutorError> {

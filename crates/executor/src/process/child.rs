@@ -134,6 +134,7 @@ fn wait4(pid: i32) -> io::Result<ExecResult> {
     Ok(ExecResult {
         exit,
         usage: Some(usage(&used)),
+        out_of_memory: None,
     })
 }
 

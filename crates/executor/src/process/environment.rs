@@ -19,7 +19,7 @@ use super::home::Homes;
 use super::pipe::pipe;
 use super::relay::{Relay, follow_script};
 use super::spawn::{Launch, infrastructure};
-use crate::{Environment, ExecRequest, ExecResult, ExecutorError, Handle, Output};
+use crate::{Environment, ExecRequest, ExecResult, ExecutorError, Files, Handle, Output};
 
 pub(super) struct ProcessEnvironment {
     pub attempt: AttemptId,
@@ -136,8 +136,8 @@ impl Environment for ProcessEnvironment {
         })
     }
 
-    fn directory(&self) -> &Path {
-        &self.directory
+    fn files(&self) -> Files<'_> {
+        Files::Here(&self.directory)
     }
 
     fn resolve(&self, path: &str) -> PathBuf {

@@ -196,12 +196,13 @@ impl Attempt {
     }
 
     fn prepare(&self) {
-        let request = PrepareRequest {
-            attempt: self.task.attempt,
-            slot: self.slot,
-            kind: self.task.payload.spec.environment_kind.clone(),
-            working_directory: self.task.payload.spec.working_directory.clone(),
-        };
+        let spec = &self.task.payload.spec;
+        let request = PrepareRequest::new(
+            self.task.attempt,
+            self.slot,
+            spec.environment_kind.clone(),
+            spec.working_directory.clone(),
+        );
         let (workshop, task) = (Arc::clone(&self.workshop), Arc::clone(&self.task));
         let stop = self.stop.clone();
         let preparing =
@@ -361,7 +362,7 @@ async fn fetch_timings(
 /// The file that carries exports from step to step: there, and empty.
 fn make_shell_env(environment: &dyn Environment) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
-    let directory = environment.directory();
+    let directory = crate::task_files::here(environment);
     let path = directory.join(outrider_executor::SHELL_ENV);
     let open = || {
         std::fs::OpenOptions::new()

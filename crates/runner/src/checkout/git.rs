@@ -84,7 +84,7 @@ async fn run_with(context: &StepContext, path: &str, wanted: &Wanted<'_>) -> End
 /// The runner's mirrors, where steps see the files of its host.
 async fn open_mirrors(context: &StepContext) -> Option<Mirrors> {
     let directory = context.workshop.settings.mirrors.as_ref()?;
-    if context.environment.resolve("~") != context.environment.directory() {
+    if context.environment.resolve("~") != crate::task_files::here(&*context.environment) {
         return None;
     }
     match Mirrors::open(directory) {

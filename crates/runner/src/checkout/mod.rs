@@ -65,7 +65,7 @@ pub async fn run(context: &StepContext, step: &CheckoutStep) -> Ended {
 pub fn host_path(context: &StepContext, path: &str) -> PathBuf {
     let seen = context.environment.resolve(path);
     match seen.strip_prefix(context.environment.resolve("~")) {
-        Ok(below) => context.environment.directory().join(below),
+        Ok(below) => crate::task_files::here(&*context.environment).join(below),
         Err(_) => seen,
     }
 }

@@ -27,7 +27,7 @@ pub struct Places {
 impl Places {
     /// Those of a step's task.
     pub fn of(context: &StepContext) -> Self {
-        let attempt = context.environment.directory().to_owned();
+        let attempt = crate::task_files::here(&*context.environment).to_owned();
         let home = context.variables.get("HOME").map(PathBuf::from);
         Self {
             work: checkout::host_path(context, &context.task.payload.spec.working_directory),

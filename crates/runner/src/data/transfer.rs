@@ -135,7 +135,7 @@ impl DataStep<'_> {
     /// Where the runner remembers what it knows of the files in these places; for each scope apart,
     /// since it tells of contents. What is in the attempt's own directory is gone when that is.
     fn tree_state(&self, places: &[Place], bases: &Bases) -> Option<PathBuf> {
-        let own = self.context.environment.directory();
+        let own = crate::task_files::here(&*self.context.environment);
         let trigger = &self.context.task.payload.trigger;
         let tier = if trigger.untrusted {
             "untrusted"

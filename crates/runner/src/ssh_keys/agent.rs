@@ -96,7 +96,7 @@ impl Place {
 
     /// The folder as the runner sees it.
     pub fn folder(self, context: &StepContext) -> PathBuf {
-        context.environment.directory().join(self.0)
+        crate::task_files::here(&*context.environment).join(self.0)
     }
 }
 

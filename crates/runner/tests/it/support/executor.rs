@@ -4,7 +4,7 @@
 //! test opens it), `hang` (until stopped), `stubborn` (until killed), `broken user|host`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -201,8 +201,8 @@ impl Environment for Place {
         })
     }
 
-    fn directory(&self) -> &Path {
-        &self.directory
+    fn files(&self) -> Files<'_> {
+        Files::Here(&self.directory)
     }
 
     fn resolve(&self, path: &str) -> PathBuf {
@@ -238,6 +238,7 @@ impl Environment for Place {
         Ok(ExecResult {
             exit,
             usage: Some(usage),
+            out_of_memory: None,
         })
     }
 
