@@ -28,6 +28,20 @@ impl Process {
             .map_err(|error| Failure::internal("start a process", error))
     }
 
+    /// Tells it to end, at once and not after its work, and waits for that.
+    pub async fn end(mut self) -> Result<(), Failure> {
+        let failed = |error| Failure::internal("end a process", error);
+        let pid = rustix::process::Pid::from_child(&self.0);
+        loop {
+            if self.0.try_wait().map_err(failed)?.is_some() {
+                return Ok(());
+            }
+            // The first drains, the second stops.
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
     /// Its number.
     pub fn id(&self) -> u32 {
         self.0.id()
@@ -85,6 +99,19 @@ impl Server {
         Err(did_not_start())
     }
 
+    /// Waits until so many tasks run.
+    pub async fn wait_for_running(&self, count: usize) -> Result<(), Failure> {
+        for _ in 0..1_500 {
+            let depths = self.client.queue().await?.items;
+            let running: u64 = depths.iter().map(|depth| depth.running).sum();
+            if running >= count as u64 {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(40)).await;
+        }
+        Err(Failure::new(code::FAILED, "not all jobs have started"))
+    }
+
     /// Makes a token for runners of the class of all measured tasks.
     pub async fn class_token(&self) -> Result<String, Failure> {
         let request = CreateToken {
@@ -95,6 +122,13 @@ impl Server {
         };
         Ok(self.client.create_token(&request).await?.token)
     }
+}
+
+/// Writes a token where a runner can read it; returns the path.
+pub fn write_token(folder: &Path, token: &str) -> Result<String, Failure> {
+    let path = folder.join("class-token");
+    std::fs::write(&path, token).map_err(|error| Failure::cannot_write(path.display(), error))?;
+    Ok(path.display().to_string())
 }
 
 /// A client with connections of its own.

@@ -1,6 +1,5 @@
 //! `outrider bench idle`
 
-use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use super::child::{Process, Server};
+use super::child::{self, Process, Server};
 use super::table::{self, Figure, rounded};
 use super::{BenchArgs, memory};
 use crate::failure::{Failure, code};
@@ -26,28 +25,28 @@ pub async fn run(args: BenchArgs) -> Result<(), Failure> {
     let floor = floor_rss()?;
     let server = Server::start(folder.path()).await?;
     let token = server.class_token().await?;
-    let settled = settled_rss(&server.process).await?;
+    let settled = memory::settled_rss(&server.process).await?;
     let runner = Process::start(&[
         "runner",
         "start",
         "--url",
         &server.url,
         "--token-file",
-        &write(folder.path(), &token)?,
+        &child::write_token(folder.path(), &token)?,
         "--data",
         &folder.path().join("runner").display().to_string(),
     ])?;
     wait_for_runners(&server, 1).await?;
-    let runner_rss = settled_rss(&runner).await?;
+    let runner_rss = memory::settled_rss(&runner).await?;
     drop(runner);
 
-    let before = settled_rss(&server.process).await?;
+    let before = memory::settled_rss(&server.process).await?;
     let mut parked = Vec::with_capacity(waiting);
     for _ in 0..waiting {
         parked.push(park(&server, &token).await?);
     }
     wait_for_waiting(&server, waiting).await?;
-    let with_waiting = settled_rss(&server.process).await?;
+    let with_waiting = memory::settled_rss(&server.process).await?;
     drop(parked);
 
     let per_runner = (with_waiting - before) / waiting as f64;
@@ -156,32 +155,7 @@ fn floor_rss() -> Result<f64, Failure> {
     sleep.args(["-c", "exec sleep 60"]);
     let child = Process::spawn(&mut sleep)?;
     std::thread::sleep(Duration::from_millis(50));
-    rss(&child)
-}
-
-/// Resident memory in KB.
-fn rss(process: &Process) -> Result<f64, Failure> {
-    memory::kb(process.id(), memory::RESIDENT)
-}
-
-/// The memory once it no longer changes much.
-async fn settled_rss(process: &Process) -> Result<f64, Failure> {
-    let mut last = rss(process)?;
-    for _ in 0..40 {
-        tokio::time::sleep(Duration::from_millis(250)).await;
-        let now = rss(process)?;
-        if (now - last).abs() < 64.0 {
-            return Ok(now);
-        }
-        last = now;
-    }
-    Ok(last)
-}
-
-fn write(folder: &Path, token: &str) -> Result<String, Failure> {
-    let path = folder.join("class-token");
-    std::fs::write(&path, token).map_err(|error| Failure::cannot_write(path.display(), error))?;
-    Ok(path.display().to_string())
+    memory::kb(child.id(), memory::RESIDENT)
 }
 
 /// Ten thousand connections need as many descriptors, here and in the server that inherits it.

@@ -1,5 +1,8 @@
 //! Memory of processes, as `/proc` has it.
 
+use std::time::Duration;
+
+use super::child::Process;
 use crate::failure::{Failure, code};
 
 /// What is resident now.
@@ -25,4 +28,18 @@ pub fn kb_of_this_process(figure: &str) -> Result<f64, Failure> {
 pub fn forget_peak() -> Result<(), Failure> {
     let forgotten = std::fs::write("/proc/self/clear_refs", "5");
     forgotten.map_err(|error| Failure::internal("write to /proc", error))
+}
+
+/// What is resident of a process in KB, once it no longer changes much.
+pub async fn settled_rss(process: &Process) -> Result<f64, Failure> {
+    let mut last = kb(process.id(), RESIDENT)?;
+    for _ in 0..40 {
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        let now = kb(process.id(), RESIDENT)?;
+        if (now - last).abs() < 64.0 {
+            return Ok(now);
+        }
+        last = now;
+    }
+    Ok(last)
 }

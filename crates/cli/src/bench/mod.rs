@@ -5,6 +5,7 @@ mod child;
 mod config;
 mod data;
 mod dispatch;
+mod docker;
 mod floors;
 mod idle;
 mod logs;
@@ -28,6 +29,8 @@ pub enum BenchVerb {
     Data(data::DataArgs),
     /// Whole lives of tasks: how many a second, and how soon a step's first byte is there.
     Dispatch(BenchArgs),
+    /// Jobs in containers beside `docker run` and `docker exec`.
+    Docker(docker::DockerBenchArgs),
     /// Memory of a runner and a server that have nothing to do.
     Idle(BenchArgs),
     /// How fast a step's output goes from its shell to the server's disk.
@@ -55,6 +58,7 @@ pub async fn run(verb: BenchVerb) -> Result<ExitCode, Failure> {
         BenchVerb::Config(args) => config::run(args)?,
         BenchVerb::Data(args) => data::run(args).await?,
         BenchVerb::Dispatch(args) => dispatch::run(args).await?,
+        BenchVerb::Docker(args) => docker::run(args).await?,
         BenchVerb::Idle(args) => idle::run(args).await?,
         BenchVerb::Logs(args) => logs::run(args).await?,
     }

@@ -142,6 +142,11 @@ impl Platform {
         submit(&self.client, parallelism, command).await
     }
 
+    /// Submits a config.
+    pub async fn submit_config(&self, config: String) -> Result<SubmittedPipeline, Failure> {
+        submit_config(&self.client, config).await
+    }
+
     /// Ends the runners, then the server.
     pub async fn end(self) {
         self.runner_shutdown.stop();
@@ -162,6 +167,11 @@ pub async fn submit(
         "version: 2.1\njobs:\n  build:\n    machine: true\n    resource_class: {CLASS}\n    \
          parallelism: {parallelism}\n    steps:\n      - run: {{name: bench, command: {command}}}\n"
     );
+    submit_config(client, config).await
+}
+
+/// Submits a config.
+pub async fn submit_config(client: &Client, config: String) -> Result<SubmittedPipeline, Failure> {
     let request = SubmitPipeline {
         config,
         project: "outrider/bench".to_owned(),

@@ -1,0 +1,109 @@
+//! Jobs in containers, through a whole platform.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use outrider_executor::Executor;
+use outrider_executor::docker::{DockerExecutor, DockerSettings, Warm};
+use tokio::time::Instant;
+
+use super::super::child::this_program;
+use super::super::platform::{CLASS, Platform};
+use crate::failure::Failure;
+
+/// A platform whose runner has so many slots, and so many warm containers of the image.
+pub async fn platform(image: &str, slots: usize, warm: usize) -> Result<Platform, Failure> {
+    let program = this_program()?;
+    let platform = Platform::start().await?;
+    platform.start_runners(1, slots, |_, folder: &Path| {
+        let settings = DockerSettings {
+            warm: Warm {
+                count: warm,
+                images: vec![image.to_owned()],
+            },
+            ..DockerSettings::new("bench", program.clone(), folder.join("owners"))
+        };
+        Arc::new(DockerExecutor::new(settings)) as Arc<dyn Executor>
+    })?;
+    Ok(platform)
+}
+
+/// Milliseconds from the submission of a job to the moment at which the first byte of its output is
+/// durable on the server. `pause` before each, in which the runner can make a container ready.
+pub async fn first_bytes(
+    platform: &Platform,
+    image: &str,
+    count: usize,
+    pause: Duration,
+) -> Result<Vec<f64>, Failure> {
+    let mut times = Vec::with_capacity(count);
+    // One more, so that the image, the program's volume and all connections are there.
+    for number in 0..=count {
+        tokio::time::sleep(pause).await;
+        platform.seen.take_first_byte();
+        let before = platform.seen.finished();
+        let started = Instant::now();
+        platform
+            .submit_config(job(image, 1, &["echo hello"]))
+            .await?;
+        platform.seen.wait_for(before + 1).await;
+        if let Some(at) = platform.seen.take_first_byte().filter(|_| number > 0) {
+            times.push((at - started).as_secs_f64() * 1e3);
+        }
+    }
+    Ok(times)
+}
+
+/// Milliseconds that each further step takes: the difference between jobs of many steps and of one,
+/// by step.
+pub async fn further_steps(
+    platform: &Platform,
+    image: &str,
+    jobs: usize,
+    steps: usize,
+) -> Result<Vec<f64>, Failure> {
+    let many = vec!["true"; steps + 1];
+    let mut times = Vec::with_capacity(jobs);
+    for _ in 0..jobs {
+        let one = whole(platform, job(image, 1, &["true"])).await?;
+        let all = whole(platform, job(image, 1, &many)).await?;
+        times.push((all - one) * 1e3 / steps as f64);
+    }
+    Ok(times)
+}
+
+/// Seconds from the submission of a config with so many tasks to the end of the last.
+pub async fn at_once(platform: &Platform, image: &str, tasks: usize) -> Result<f64, Failure> {
+    let before = platform.seen.finished();
+    let started = Instant::now();
+    platform
+        .submit_config(job(image, tasks, &["echo hello"]))
+        .await?;
+    platform.seen.wait_for(before + tasks as u64).await;
+    Ok(started.elapsed().as_secs_f64())
+}
+
+async fn whole(platform: &Platform, config: String) -> Result<f64, Failure> {
+    let before = platform.seen.finished();
+    let started = Instant::now();
+    platform.submit_config(config).await?;
+    platform.seen.wait_for(before + 1).await;
+    Ok(started.elapsed().as_secs_f64())
+}
+
+/// A config with one job in a container.
+pub fn job(image: &str, parallelism: usize, commands: &[&str]) -> String {
+    let image = serde_json::Value::from(image);
+    let mut config = format!(
+        "version: 2.1\njobs:\n  build:\n    docker: [{{image: {image}}}]\n    \
+         resource_class: {CLASS}\n    parallelism: {parallelism}\n    steps:\n"
+    );
+    for command in commands {
+        let command = serde_json::Value::from(*command);
+        config.push_str(&format!(
+            "      - run: {{name: bench, command: {command}}}\n"
+        ));
+    }
+    config
+}
