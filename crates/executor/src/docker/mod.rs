@@ -1,5 +1,8 @@
 //! Runs steps in containers of a Docker Engine.
 
+pub mod care;
+pub mod image;
+pub mod service;
 mod settings;
 
 use std::sync::Arc;
