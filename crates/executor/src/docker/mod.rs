@@ -1,5 +1,6 @@
 //! Runs steps in containers of a Docker Engine.
 
+pub mod reach;
 mod settings;
 
 use std::sync::Arc;
