@@ -9,6 +9,8 @@ use std::time::Duration;
 use outrider_api::client::{Client, ClientSettings};
 use outrider_api::tokens::{CreateToken, TokenScope};
 use outrider_executor::Executor;
+use outrider_executor::by_kind::{ByKind, Route};
+use outrider_executor::docker::DockerExecutor;
 use outrider_executor::process::{ProcessExecutor, ProcessSettings};
 use outrider_model::ClassName;
 use outrider_model::secret::Token;
@@ -17,9 +19,11 @@ use outrider_server::Core;
 use outrider_service::{OsRandom, Shutdown, SystemClock};
 use tokio::task::JoinHandle;
 
+use crate::docker_args::DockerArgs;
 use crate::failure::{Failure, code};
 use crate::paths;
 use crate::run::Hurried;
+use crate::runner::ExecutorKind;
 
 /// What a runner on this host needs.
 pub struct Settings {
@@ -34,8 +38,10 @@ pub struct Settings {
     pub server: ClientSettings,
     /// How many tasks it runs at once.
     pub slots: usize,
-    /// Whether it runs jobs that name a docker image, on the host.
-    pub images_on_host: bool,
+    /// In what all jobs run. None: in what they name.
+    pub executor: Option<ExecutorKind>,
+    /// How containers run.
+    pub docker: DockerArgs,
     /// What stands before every shell.
     pub command_prefix: Vec<String>,
     /// Whether working directories are removed.
@@ -67,7 +73,8 @@ impl Settings {
                 ca_certificates: None,
             },
             slots: 1,
-            images_on_host: false,
+            executor: None,
+            docker: DockerArgs::default(),
             command_prefix: Vec::new(),
             cleanup_working_directory: true,
             environment: BTreeMap::new(),
@@ -87,16 +94,37 @@ impl Settings {
     }
 
     fn executor(&self) -> Arc<dyn Executor> {
-        let executor = Arc::new(ProcessExecutor::new(ProcessSettings {
-            command_prefix: self.command_prefix.clone(),
-            cleanup_working_directory: self.cleanup_working_directory,
-            images_on_host: self.images_on_host,
-            ..ProcessSettings::new(self.data.join("work"), self.unique_name())
-        }));
+        let route = match self.executor {
+            Some(ExecutorKind::Docker) => Route::Containers,
+            Some(ExecutorKind::Process) => Route::Processes,
+            None => Route::ByKind(self.docker.engine()),
+        };
+        let by_kind = ByKind::new(
+            Arc::new(self.containers()),
+            Arc::new(self.processes()),
+            route,
+        );
+        let executor: Arc<dyn Executor> = Arc::new(by_kind);
         match &self.hurry {
             Some(hurry) => Arc::new(Hurried::new(executor, hurry.clone())),
             None => executor,
         }
+    }
+
+    fn containers(&self) -> DockerExecutor {
+        let program = std::env::current_exe().unwrap_or_default();
+        let owners = paths::container_owners();
+        let owners = owners.unwrap_or_else(|| self.data.join("container-owners"));
+        DockerExecutor::new(self.docker.settings(&self.name, &program, &owners))
+    }
+
+    fn processes(&self) -> ProcessExecutor {
+        ProcessExecutor::new(ProcessSettings {
+            command_prefix: self.command_prefix.clone(),
+            cleanup_working_directory: self.cleanup_working_directory,
+            images_on_host: self.executor == Some(ExecutorKind::Process),
+            ..ProcessSettings::new(self.data.join("work"), self.unique_name())
+        })
     }
 
     fn runner_settings(&self) -> RunnerSettings {

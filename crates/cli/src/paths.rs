@@ -16,6 +16,12 @@ pub fn runner_data() -> Result<PathBuf, Failure> {
     below_data("runner")
 }
 
+/// The folder by which the runners of a user know of each other, to remove containers that others
+/// left behind. Without a home there is none.
+pub fn container_owners() -> Option<PathBuf> {
+    below_data("container-owners").ok()
+}
+
 /// The folder of local runs that are kept.
 pub fn kept_runs() -> Result<PathBuf, Failure> {
     below_data("runs")

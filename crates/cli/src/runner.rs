@@ -1,5 +1,6 @@
 //! `outrider runner`
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,6 +12,7 @@ use outrider_service::{Shutdown, Tasks};
 
 use crate::args::{Cli, duration};
 use crate::connection::ConnectionArgs;
+use crate::docker_args::DockerArgs;
 use crate::failure::{Failure, code};
 use crate::local_runner::{self, Settings};
 use crate::paths;
@@ -43,7 +45,8 @@ pub struct StartArgs {
     /// ~/.local/share/outrider/runner]. Each runner on a host needs its own.
     #[arg(long, env = "OUTRIDER_DATA", value_name = "DIR")]
     data: Option<PathBuf>,
-    /// In what tasks run. Jobs that name a docker image run on the host only if you say `process`.
+    /// In what all tasks run [default: jobs that name a docker image in containers, all others as
+    /// processes].
     #[arg(long, env = "OUTRIDER_EXECUTOR", value_name = "KIND")]
     executor: Option<ExecutorKind>,
     /// A program and arguments that stand before every shell; repeat it for each word.
@@ -69,12 +72,16 @@ pub struct StartArgs {
     /// End after one task.
     #[arg(long, env = "OUTRIDER_SINGLE_TASK")]
     single_task: bool,
+    #[command(flatten)]
+    docker: DockerArgs,
 }
 
 /// The executors that there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum ExecutorKind {
-    /// Processes on the host.
+    /// Containers of a Docker Engine or of Podman. Jobs that name no image are refused.
+    Docker,
+    /// Processes on the host, without the images that jobs name.
     Process,
 }
 
@@ -104,7 +111,8 @@ impl StartArgs {
         let server = self.connection.settings()?;
         Ok(Settings {
             slots: self.slots,
-            images_on_host: self.executor == Some(ExecutorKind::Process),
+            executor: self.executor,
+            docker: self.docker.clone(),
             command_prefix: self.command_prefix.clone(),
             cleanup_working_directory: self.cleanup_working_directory,
             max_run_time: self.max_run_time,
@@ -170,7 +178,7 @@ fn merged(arguments: &[OsString]) -> Result<Option<Vec<OsString>>, Failure> {
     Ok(Some(merged))
 }
 
-type SettingsFile = std::collections::BTreeMap<String, Setting>;
+type SettingsFile = BTreeMap<String, Setting>;
 
 #[derive(serde::Deserialize)]
 #[serde(untagged)]
@@ -179,6 +187,36 @@ enum Setting {
     Number(i64),
     Text(String),
     List(Vec<String>),
+    Group(BTreeMap<String, Self>),
+}
+
+/// Where container runners keep their limits: these keys mean the flags.
+const GROUPS: [&str; 2] = ["config", "container"];
+
+/// Settings without groups: `container: {limit_cpu: 400m}`, in `config:` or not, is
+/// `container_limit_cpu: 400m`. What is below any other key keeps its path, and is unknown.
+fn flat(settings: SettingsFile) -> SettingsFile {
+    let mut flattened = BTreeMap::new();
+    for (name, value) in settings {
+        match value {
+            Setting::Group(group) => {
+                let inner = flat(group).into_iter();
+                flattened.extend(inner.map(|(key, value)| (member(&name, &key), value)));
+            }
+            value => {
+                flattened.insert(name, value);
+            }
+        }
+    }
+    flattened
+}
+
+fn member(group: &str, key: &str) -> String {
+    match group {
+        "container" if key.starts_with("limit_") => format!("container_{key}"),
+        group if GROUPS.contains(&group) && !key.contains('.') => key.to_owned(),
+        group => format!("{group}.{key}"),
+    }
 }
 
 fn read_settings(path: &PathBuf) -> Result<SettingsFile, Failure> {
@@ -189,10 +227,11 @@ fn read_settings(path: &PathBuf) -> Result<SettingsFile, Failure> {
         )
         .advise("--config names a YAML file of settings.")
     })?;
-    serde_saphyr::from_str(&text).map_err(|error| {
+    let settings = serde_saphyr::from_str(&text).map_err(|error| {
         Failure::new(code::BAD_SETTINGS, format!("{}: {error}", path.display()))
             .advise("Write one setting a line, for example `slots: 4`.")
-    })
+    })?;
+    Ok(flat(settings))
 }
 
 fn unknown_setting(path: &std::path::Path, name: &str, start: Option<&clap::Command>) -> Failure {
@@ -212,6 +251,8 @@ fn as_arguments(name: &str, value: &Setting, takes_value: bool) -> Vec<OsString>
         Setting::Switch(on) => vec![format!("{flag}={on}").into()],
         Setting::Number(number) => vec![format!("{flag}={number}").into()],
         Setting::Text(text) => vec![format!("{flag}={text}").into()],
+        // There are none left in what `flat` returns.
+        Setting::Group(_) => Vec::new(),
         Setting::List(words) => words
             .iter()
             .map(|word| format!("{flag}={word}").into())
@@ -252,6 +293,38 @@ mod tests {
             !all.iter().any(|argument| argument.starts_with("--slots=")),
             "{all:?}"
         );
+    }
+
+    #[test]
+    fn limits_may_be_nested_as_for_container_runners() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("runner.yaml");
+        let path = file.to_str().unwrap();
+        let arguments = ["outrider", "runner", "start", "--config", path];
+        let container = "container: {limit_cpu: 400m, limit_memory: 650Mi, extra_limit_cpu: 1}\n";
+        for text in [
+            container.to_owned(),
+            format!("config: {{{}}}\n", container.trim()),
+        ] {
+            std::fs::write(&file, &text).unwrap();
+            let all = parse(&arguments);
+            for wanted in [
+                "--container-limit-cpu=400m",
+                "--container-limit-memory=650Mi",
+                "--extra-limit-cpu=1",
+            ] {
+                assert!(all.contains(&wanted.to_owned()), "{text}: {all:?}");
+            }
+        }
+        for (wrong, name) in [
+            ("container: {limit_gpu: 1}", "container_limit_gpu"),
+            ("box: {slots: 1}", "box.slots"),
+        ] {
+            std::fs::write(&file, wrong).unwrap();
+            let failure = merged(&arguments.map(OsString::from)).unwrap_err();
+            let text = format!("{failure:?}");
+            assert!(text.contains(name), "{text}");
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ use outrider_store::Store;
 use outrider_store::sqlite::{SqliteOptions, SqliteStore};
 
 use crate::args::{bytes, duration};
+use crate::docker_args::DockerArgs;
 use crate::failure::{Failure, code};
 use crate::local_runner::{self, LocalRunner};
 use crate::orbs::ServerOrbs;
@@ -103,6 +104,8 @@ pub struct ServerArgs {
     /// For how long after a start no lease ends, so that runners can renew first.
     #[arg(long, env = "OUTRIDER_STARTUP_GRACE", default_value = "60s", value_parser = duration)]
     startup_grace: Duration,
+    #[command(flatten)]
+    docker: DockerArgs,
     /// Kill this process at a crash point: for tests of what survives.
     #[arg(long, env = "OUTRIDER_CRASH_AT", hide = true)]
     crash_at: Option<String>,
@@ -234,6 +237,7 @@ impl ServerArgs {
         let token = local_runner::class_token(server.core(), &self.default_class).await?;
         let settings = local_runner::Settings {
             slots: self.slots,
+            docker: self.docker.clone(),
             ..local_runner::Settings::new("local", data.join("runner"), url, token)
         };
         let runner = local_runner::start(settings, shutdown)?;

@@ -159,9 +159,30 @@ fn names_that_the_config_does_not_have() {
 fn an_image_without_an_executor_for_it() {
     let home = Home::new();
     home.project("version: 2.1\njobs:\n  build:\n    docker: [{image: cimg/rust:1.90}]\n    steps: [{run: 'true'}]\n");
-    home.run(&["run"])
-        .failed(BAD_SETTINGS, &["cimg/rust:1.90", "--executor process"]);
+    let nobody = format!(
+        "--docker-host=unix://{}",
+        home.path("nobody.sock").display()
+    );
+    let ways_out = [
+        "cimg/rust:1.90",
+        "nobody.sock",
+        "--docker-host",
+        "--executor process",
+    ];
+    home.run(&["run", &nobody]).failed(BAD_SETTINGS, &ways_out);
+    home.run(&["run", "--executor", "docker", &nobody])
+        .failed(BAD_SETTINGS, &ways_out);
     home.run(&["run", "--executor", "process"]).good();
+}
+
+#[test]
+fn a_machine_where_only_containers_run() {
+    let home = Home::new();
+    home.project("version: 2.1\njobs:\n  build:\n    machine: true\n    steps: [{run: 'true'}]\n");
+    home.run(&["run", "--executor", "docker"]).failed(
+        BAD_SETTINGS,
+        &["\"build\"", "names no docker image", "--executor"],
+    );
 }
 
 #[test]

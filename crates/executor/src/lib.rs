@@ -3,6 +3,7 @@
 //! An [`Executor`] makes [`Environment`]s, one per attempt; the runner's task driver runs the steps
 //! in it. All executors, the [`fake`] included, pass one [`conformance`] suite.
 
+pub mod by_kind;
 pub mod conformance;
 pub mod docker;
 pub mod fake;
@@ -89,6 +90,17 @@ pub trait Environment: Send + Sync {
 
     /// The shell of steps that name none. None: that of this host.
     fn default_shell(&self) -> Option<&[String]> {
+        None
+    }
+
+    /// The folder of the helper, as steps see it: it comes first on their `PATH`. None: that of this
+    /// host.
+    fn helper_directory(&self) -> Option<&Path> {
+        None
+    }
+
+    /// The socket of the Engine, as steps see it, if they may use it.
+    fn docker_socket(&self) -> Option<&Path> {
         None
     }
 

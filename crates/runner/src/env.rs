@@ -1,17 +1,18 @@
 //! The environment of steps.
 //!
 //! From the strongest to the weakest: the step's own `environment`, the job's, what the runner's
-//! owner added (`-e`), the built-in variables, those of the contexts, those of the project, and a few
-//! that the runner itself has. See
+//! owner added (`-e`), the built-in variables, those of the contexts, those of the project, and what
+//! the environment itself has: on a host a few that the runner has, in a container those that the
+//! config gives the image (`docker: [{environment: …}]`) and below them those of the image. See
 //! <https://circleci.com/docs/variables/> for the built-in ones.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use outrider_api::data::TaskSecrets;
-use outrider_executor::{Environment, SHELL_ENV};
+use outrider_executor::{Environment, Files, SHELL_ENV};
 use outrider_model::claim::ClaimedTask;
-use outrider_model::plan::{Source, Trigger};
+use outrider_model::plan::{EnvironmentKind, Source, Trigger};
 
 use crate::{RunnerSettings, helper};
 
@@ -45,12 +46,10 @@ pub fn of_task(
     environment: &dyn Environment,
     helper: Option<&Path>,
 ) -> BTreeMap<String, String> {
-    let mut variables: BTreeMap<String, String> = INHERITED
-        .into_iter()
-        .filter(|name| !(task.payload.trigger.untrusted && OWNERS.contains(name)))
-        .filter_map(|name| settings.inherited_environment.get_key_value(name))
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect();
+    let mut variables = match environment.variables() {
+        Some(own) => of_image(own, task),
+        None => inherited(settings, task.payload.trigger.untrusted),
+    };
     let given = secrets.variables.iter();
     variables.extend(given.map(|it| (it.name.clone(), it.value.clone())));
     variables.extend(
@@ -59,7 +58,7 @@ pub fn of_task(
             .map(|(name, value)| (name.to_owned(), value)),
     );
     variables.extend(of_continuation(settings, task));
-    if let Some(program) = &settings.program {
+    if let Some(program) = program(settings, environment) {
         let program = program.to_string_lossy().into_owned();
         variables.insert("OUTRIDER_PROGRAM".to_owned(), program);
     }
@@ -79,11 +78,51 @@ pub fn of_task(
         job.iter()
             .map(|(name, value)| (name.clone(), value.clone())),
     );
-    if let Some(folder) = helper {
+    if let Some(folder) = helper_folder(environment, helper) {
         let path = helper::path_with(folder, variables.get("PATH"));
         variables.insert("PATH".to_owned(), path);
     }
     variables
+}
+
+/// What steps on this host see of the runner's own environment.
+fn inherited(settings: &RunnerSettings, untrusted: bool) -> BTreeMap<String, String> {
+    INHERITED
+        .into_iter()
+        .filter(|name| !(untrusted && OWNERS.contains(name)))
+        .filter_map(|name| settings.inherited_environment.get_key_value(name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+/// What steps in a container see first: the variables of the image, and those that the config gives
+/// it. Nothing of this host.
+fn of_image(own: &BTreeMap<String, String>, task: &ClaimedTask) -> BTreeMap<String, String> {
+    let mut variables = own.clone();
+    if let EnvironmentKind::Docker { images } = &task.payload.spec.environment_kind {
+        let given = images.iter().take(1).flat_map(|image| &image.environment);
+        variables.extend(given.map(|(name, value)| (name.clone(), value.clone())));
+    }
+    variables
+}
+
+/// The folder of the helper, as steps see it: a container has its own.
+fn helper_folder<'a>(
+    environment: &'a dyn Environment,
+    helper: Option<&'a Path>,
+) -> Option<&'a Path> {
+    match environment.files() {
+        Files::Here(_) => helper,
+        Files::Inside(_) => environment.helper_directory(),
+    }
+}
+
+/// The program itself, as steps see it.
+fn program(settings: &RunnerSettings, environment: &dyn Environment) -> Option<PathBuf> {
+    match environment.files() {
+        Files::Here(_) => settings.program.clone(),
+        Files::Inside(_) => Some(environment.helper_directory()?.join("outrider")),
+    }
 }
 
 /// What a job of a setup config needs to continue its pipeline.

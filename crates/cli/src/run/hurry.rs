@@ -1,7 +1,7 @@
 //! A second interrupt does not wait: the time that steps have from TERM to KILL ends with it.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,6 +71,14 @@ impl Environment for HurriedEnvironment {
 
     fn default_shell(&self) -> Option<&[String]> {
         self.environment.default_shell()
+    }
+
+    fn helper_directory(&self) -> Option<&Path> {
+        self.environment.helper_directory()
+    }
+
+    fn docker_socket(&self) -> Option<&Path> {
+        self.environment.docker_socket()
     }
 
     fn services(&self) -> &[Service] {

@@ -22,7 +22,8 @@ use outrider_api::pipelines::SubmitPipeline;
 use outrider_api::tokens::{CreateToken, TokenScope};
 use outrider_blobs::Location;
 use outrider_config::{Options, Orbs, ParameterValue, PipelineValues, SourceFile};
-use outrider_model::plan::{EnvironmentKind, Plan, Source};
+use outrider_executor::docker::reach;
+use outrider_model::plan::{EnvironmentKind, JobSpec, Plan, Source};
 use outrider_model::secret::Token;
 use outrider_model::{ClassName, PipelineId, Random};
 use outrider_server::{Core, DataSettings, Keyring, Parts, Server, ServerSettings, Timings};
@@ -37,6 +38,7 @@ use secrets::Secrets;
 
 use crate::args::key_value;
 use crate::config;
+use crate::docker_args::DockerArgs;
 use crate::failure::{Failure, code};
 use crate::local_runner::{self, LocalRunner};
 use crate::orbs::{OrbArgs, RunOrbs};
@@ -91,7 +93,8 @@ pub struct RunArgs {
     /// How many tasks run at once [default: the number of processors, at least 2].
     #[arg(long, value_name = "N")]
     runners: Option<usize>,
-    /// In what jobs run. Jobs that name a docker image run on this host only if you say `process`.
+    /// In what all jobs run [default: those that name a docker image in containers, all others as
+    /// processes].
     #[arg(long, value_name = "KIND")]
     executor: Option<ExecutorKind>,
     /// Show the output of steps that pass too.
@@ -111,6 +114,8 @@ pub struct RunArgs {
     artifacts: Option<PathBuf>,
     #[command(flatten)]
     orbs: OrbArgs,
+    #[command(flatten)]
+    docker: DockerArgs,
 }
 
 /// The class of all jobs of a local run.
@@ -130,7 +135,8 @@ pub async fn run(args: RunArgs) -> Result<ExitCode, Failure> {
         .resolve(&source, Some(&args.config_path()))
         .await?;
     request.orbs = crate::orbs::on_the_wire(&orbs);
-    let plan = args.check(&request, &source, orbs)?;
+    let plan = args.compile(&request, &source, orbs)?;
+    args.check_executor(&plan).await?;
     secrets.note_missing(&plan);
     let mut folders = RunFolders::new(&project::folder(&args.path)?, args.keep, args.fresh)?;
     let platform = Platform::start(&args, &mut folders, environment).await?;
@@ -187,7 +193,7 @@ impl RunArgs {
     }
 
     /// Compiles before anything is started, so that what is wrong shows at once and in colour.
-    fn check(
+    fn compile(
         &self,
         request: &SubmitPipeline,
         source: &SourceFile,
@@ -215,13 +221,38 @@ impl RunArgs {
         let compiled = outrider_config::compile(source, &options)
             .map_err(|diagnostics| config::invalid(source, &diagnostics))?;
         config::warn(source, &compiled.warnings);
-        check_images(&compiled.plan, self.images_on_host())?;
         Ok(compiled.plan)
     }
 
-    /// Whether jobs that name images run on this host.
-    fn images_on_host(&self) -> bool {
-        self.executor == Some(ExecutorKind::Process)
+    /// Says early what the runner would say of each job.
+    async fn check_executor(&self, plan: &Plan) -> Result<(), Failure> {
+        match self.executor {
+            Some(ExecutorKind::Process) => Ok(()),
+            Some(ExecutorKind::Docker) => {
+                no_machines(plan)?;
+                self.check_engine(plan).await
+            }
+            None => self.check_engine(plan).await,
+        }
+    }
+
+    /// Nobody is surprised by a job that was written for a container and runs on the host.
+    async fn check_engine(&self, plan: &Plan) -> Result<(), Failure> {
+        let Some((job, image)) = first_image(plan) else {
+            return Ok(());
+        };
+        let engine = self.docker.engine();
+        if reach::reachable(engine.as_deref()).await {
+            return Ok(());
+        }
+        let addresses = reach::addresses(engine.as_deref()).join(", ");
+        let message = format!(
+            "job \"{job}\" wants the docker image {image}, and no Docker Engine is reachable"
+        );
+        Err(Failure::new(code::BAD_SETTINGS, message).advise(format!(
+            "Start Docker or Podman, or say where it listens with --docker-host (tried: \
+             {addresses}); or say --executor process to run the job on this host, without the image."
+        )))
     }
 
     fn environment(&self) -> Result<BTreeMap<String, String>, Failure> {
@@ -263,27 +294,32 @@ fn class() -> Result<ClassName, Failure> {
         .map_err(|error: outrider_model::InvalidClassName| Failure::internal("name a class", error))
 }
 
-/// Nobody is surprised by a job that was written for a container and runs on the host.
-fn check_images(plan: &Plan, on_host: bool) -> Result<(), Failure> {
-    let jobs = plan.workflows.iter().flat_map(|workflow| &workflow.jobs);
-    let with_image = jobs.filter_map(|job| match &job.kind.build()?.spec.environment_kind {
-        EnvironmentKind::Docker { images } => Some((job, images.first()?)),
+/// The first job that names an image, and the image.
+fn first_image(plan: &Plan) -> Option<(&str, &str)> {
+    builds(plan).find_map(|(job, spec)| match &spec.environment_kind {
+        EnvironmentKind::Docker { images } => Some((job, images.first()?.image.as_str())),
         EnvironmentKind::Machine { .. } | EnvironmentKind::Macos { .. } => None,
-    });
-    match with_image.into_iter().next() {
-        Some((job, image)) if !on_host => Err(Failure::new(
+    })
+}
+
+/// Whoever wants containers only gets no processes.
+fn no_machines(plan: &Plan) -> Result<(), Failure> {
+    let image = |kind: &EnvironmentKind| matches!(kind, EnvironmentKind::Docker { .. });
+    match builds(plan).find(|(_, spec)| !image(&spec.environment_kind)) {
+        Some((job, _)) => Err(Failure::new(
             code::BAD_SETTINGS,
             format!(
-                "job \"{}\" wants the docker image {}",
-                job.name, image.image
+                "job \"{job}\" names no docker image, and --executor docker runs only containers"
             ),
         )
-        .advise(
-            "This version runs jobs as processes. Say --executor process to run it on this host, \
-             without the image.",
-        )),
-        _ => Ok(()),
+        .advise("Give the job `docker:` with an image, or leave --executor out.")),
+        None => Ok(()),
     }
+}
+
+fn builds(plan: &Plan) -> impl Iterator<Item = (&str, &JobSpec)> {
+    let jobs = plan.workflows.iter().flat_map(|workflow| &workflow.jobs);
+    jobs.filter_map(|job| Some((job.name.as_str(), &job.kind.build()?.spec)))
 }
 
 /// Everything that a run starts.
@@ -333,7 +369,8 @@ impl Platform {
         let settings = local_runner::Settings {
             slots: args.runners.unwrap_or_else(|| processors.max(2)),
             environment,
-            images_on_host: args.images_on_host(),
+            executor: args.executor,
+            docker: args.docker.clone(),
             hurry: Some(runner_shutdown.clone()),
             kept: Some(folders.data().join("runner")),
             ..local_runner::Settings::new("local", folders.work().join("runner"), url, token)

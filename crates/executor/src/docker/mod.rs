@@ -3,6 +3,7 @@
 pub mod care;
 pub mod image;
 pub mod service;
+pub mod reach;
 mod settings;
 
 use std::sync::Arc;

@@ -130,9 +130,10 @@ impl ProcessExecutor {
             EnvironmentKind::Docker { images } if !self.settings.images_on_host => {
                 let image = images.first().map_or("", |image| image.image.as_str());
                 let message = format!(
-                    "the job wants the docker image {image}, and this runner runs processes; \
-                     start it with --executor process to run such jobs on the host without their \
-                     image, or give the job `machine: true`"
+                    "the job wants the docker image {image}, and this runner reaches no Docker \
+                     Engine; start one on its host (or name it with --docker-host), or start the \
+                     runner with --executor process to run such jobs on the host without their \
+                     image"
                 );
                 Err(ExecutorError::user(message, None))
             }

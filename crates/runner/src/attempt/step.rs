@@ -139,7 +139,10 @@ impl StepContext {
         let spec = &self.task.payload.spec;
         let shell = match run.shell.as_ref().or(spec.shell.as_ref()) {
             Some(shell) => shell::split(shell).map_err(Failure::User)?,
-            None => self.workshop.shell.clone(),
+            None => match self.environment.default_shell() {
+                Some(shell) => shell.to_vec(),
+                None => self.workshop.shell.clone(),
+            },
         };
         let mut environment = BTreeMap::clone(&self.variables);
         let own = run
