@@ -27,6 +27,7 @@ mod secret_key;
 mod secrets;
 mod server;
 mod show;
+mod task_step;
 mod test_results;
 mod token;
 mod variables;
@@ -40,6 +41,9 @@ fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     if let Some(arguments) = helper::called(&arguments) {
         return helper::main(arguments);
+    }
+    if task_step::is_called(&arguments) {
+        return task_step::main();
     }
     let cli = args::Cli::parse_from(runner::with_settings_file(arguments));
     outrider_service::telemetry::start(&cli.log, cli.log_format);

@@ -4,13 +4,14 @@
 //! once for each runner. The folder for talking is made by whoever first needs it, so that tasks
 //! that never call the helper cost nothing.
 
-use std::fs::DirBuilder;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use outrider_executor::Environment;
+use bytes::Bytes;
+use outrider_executor::{Environment, ExecutorError};
+
+use crate::task_files;
 
 /// The names that configs call it by.
 const NAMES: [&str; 2] = ["circleci", "circleci-agent"];
@@ -54,27 +55,26 @@ pub(crate) fn task_data(environment: &dyn Environment) -> PathBuf {
     environment.resolve(&format!("~/{TASK_DATA}"))
 }
 
-/// The same folder as the host sees it, in the attempt's directory.
+/// The same folder, in the directory that is `~`.
 pub(crate) fn private_folder(directory: &Path) -> PathBuf {
     directory.join(TASK_DATA)
 }
 
 /// Whether a step has asked for the end of the job.
-pub(crate) fn is_halted(environment: &dyn Environment) -> bool {
-    let halt = private_folder(crate::task_files::here(environment)).join(HALT);
-    halt.symlink_metadata().is_ok()
+pub(crate) async fn is_halted(environment: &dyn Environment) -> bool {
+    let halt = format!("{TASK_DATA}/{HALT}");
+    let found = task_files::exists(environment, &halt).await;
+    // An environment that is lost says so by the next step.
+    found.unwrap_or(false)
 }
 
 /// Puts timings where the helper looks for them.
-pub(crate) fn provide_timings(environment: &dyn Environment, timings: &[u8]) -> io::Result<()> {
-    let file = private_folder(crate::task_files::here(environment)).join(TIMINGS);
-    if let Some(folder) = file.parent() {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)?;
-    }
-    std::fs::write(file, timings)
+pub(crate) async fn provide_timings(
+    environment: &dyn Environment,
+    timings: Bytes,
+) -> Result<(), ExecutorError> {
+    let file = format!("{TASK_DATA}/{TIMINGS}");
+    task_files::write(environment, &file, timings).await
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 //! - `deliver`: takes everything that happens to the disk and to the server, by way of
 //!   `log` (output) and `spool` (the files that outlive the process);
 //! - `redact`: keeps secrets out of it;
+//! - [`inside`]: does steps where the host does not see the files;
 //! - `recover`: goes on with what an earlier process left;
 //! - `env`, `helper`, `shell`, `checkout`: what steps find.
 
@@ -22,6 +23,7 @@ pub mod env;
 mod error;
 mod heartbeat;
 pub mod helper;
+pub mod inside;
 mod log;
 mod recover;
 pub mod redact;

@@ -17,7 +17,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use outrider_api::data::TaskSecrets;
 use outrider_api::runner::HeldLease;
-use outrider_executor::{Environment, Executor, ExecutorError, Fault, PrepareRequest};
+use outrider_executor::{Environment, Executor, ExecutorError, Fault, PrepareRequest, SHELL_ENV};
 use outrider_model::claim::ClaimedTask;
 use outrider_model::reason::EndReason;
 use outrider_model::report::Usage;
@@ -34,7 +34,7 @@ use crate::driver::{Event, Failure, Limits, Rule, State, Verdict};
 use crate::redact::{Redacted, Redactor, Secret};
 use crate::slots::Slot;
 use crate::spool::Entry;
-use crate::{DataApi, RunnerSettings, ServerApi, helper};
+use crate::{DataApi, RunnerSettings, ServerApi, helper, task_files};
 pub use step::StepContext;
 use step::{Exports, RunningStep};
 
@@ -288,12 +288,7 @@ impl Attempt {
                 self.redactor.add(&secrets::values(&secrets));
                 self.secrets = Arc::new(secrets);
                 self.variables = Arc::new(variables);
-                let made = make_shell_env(&*environment);
                 self.environment = Some(environment);
-                if let Err(error) = made {
-                    let attempt = self.task.attempt;
-                    tracing::warn!(%attempt, "cannot make the file for BASH_ENV: {error}");
-                }
                 Event::Prepared
             }
             Happened::Prepared(Err(event)) => event,
@@ -330,12 +325,17 @@ async fn prepare(
     let environment = workshop.executor.prepare(request).await;
     let environment = environment.map_err(|error| Event::NotPrepared(failure(&error)))?;
     if let Some(timings) = timings
-        && let Err(error) = helper::provide_timings(&*environment, &timings)
+        && let Err(error) = helper::provide_timings(&*environment, timings).await
     {
         // A task that splits in another way than the others would leave tests out.
         let _ = environment.cleanup().await;
-        let text = format!("cannot write how long tests took before: {error}");
+        let text = format!("cannot write how long tests took before: {}", chain(&error));
         return Err(Event::NotPrepared(Failure::Infrastructure(text)));
+    }
+    // It carries exports from step to step.
+    if let Err(error) = task_files::write(&*environment, SHELL_ENV, Bytes::new()).await {
+        let attempt = task.attempt;
+        tracing::warn!(%attempt, "cannot make the file for BASH_ENV: {}", chain(&error));
     }
     Ok(Prepared {
         environment,
@@ -357,27 +357,6 @@ async fn fetch_timings(
     let fetching = blobs.retried(|api, by| api.timings(by));
     let fetched = stop.run_until_cancelled(fetching).await;
     fetched.unwrap_or(Ok(None)).map_err(Event::NotPrepared)
-}
-
-/// The file that carries exports from step to step: there, and empty.
-fn make_shell_env(environment: &dyn Environment) -> std::io::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt;
-    let directory = crate::task_files::here(environment);
-    let path = directory.join(outrider_executor::SHELL_ENV);
-    let open = || {
-        std::fs::OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .open(&path)
-    };
-    match open() {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            std::fs::create_dir_all(directory)?;
-            open().map(drop)
-        }
-        made => made.map(drop),
-    }
 }
 
 /// An executor's error, for the driver.

@@ -120,7 +120,7 @@ impl StepContext {
             Some(moving) => data::run(&self, moving).await,
             None => Err(Failure::Infrastructure("there is no such step".to_owned())),
         };
-        let halt = helper::is_halted(&*environment);
+        let halt = helper::is_halted(&*environment).await;
         match result {
             Ok((exit, usage)) => Happened::StepEnded {
                 step,

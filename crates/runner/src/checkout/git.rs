@@ -39,10 +39,12 @@ pub async fn run(context: &StepContext, path: &str, wanted: &Wanted<'_>) -> Ende
         return run_with(context, path, wanted).await;
     }
     let lent = ssh_keys::lend(context).await?;
-    if !lent.ended.0.success() {
-        return Ok(lent.ended);
-    }
-    run_with(&lent.context, path, wanted).await
+    let ended = match lent.ended {
+        (exit, _) if exit.success() => run_with(&lent.context, path, wanted).await,
+        ended => Ok(ended),
+    };
+    lent.take_back().await;
+    ended
 }
 
 /// `ssh://host/path`, or `user@host:path`.
@@ -84,9 +86,12 @@ async fn run_with(context: &StepContext, path: &str, wanted: &Wanted<'_>) -> End
 /// The runner's mirrors, where steps see the files of its host.
 async fn open_mirrors(context: &StepContext) -> Option<Mirrors> {
     let directory = context.workshop.settings.mirrors.as_ref()?;
-    if context.environment.resolve("~") != crate::task_files::here(&*context.environment) {
-        return None;
-    }
+    let seen = context.environment.resolve("~");
+    context
+        .environment
+        .files()
+        .here()
+        .filter(|at| *at == seen)?;
     match Mirrors::open(directory) {
         Ok(mirrors) => Some(mirrors),
         Err(error) => {

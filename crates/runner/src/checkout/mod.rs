@@ -48,7 +48,10 @@ pub async fn run(context: &StepContext, step: &CheckoutStep) -> Ended {
             path: source,
             committed,
         } => {
-            let target = host_path(context, path);
+            let Some(attempt) = context.environment.files().here() else {
+                return Err(no_directory(source));
+            };
+            let target = host_path(context, attempt, path);
             let stop = context.stop.clone();
             let work = directory::run(context, Path::new(source), &target, *committed);
             // Dropping it ends the git that it runs; copying looks at `stop` itself.
@@ -61,11 +64,20 @@ pub async fn run(context: &StepContext, step: &CheckoutStep) -> Ended {
     }
 }
 
-/// Where the host has the directory that steps see under `path`.
-pub fn host_path(context: &StepContext, path: &str) -> PathBuf {
+/// A directory of the host is nothing that is seen inside.
+fn no_directory(source: &str) -> Failure {
+    Failure::User(format!(
+        "this job runs where the files of this host are not seen, so {source} cannot be checked \
+         out. Trigger the pipeline with a git repository, or run the job on the host"
+    ))
+}
+
+/// Where the host, which has the attempt's directory here, has the directory that steps see under
+/// `path`.
+pub fn host_path(context: &StepContext, attempt: &Path, path: &str) -> PathBuf {
     let seen = context.environment.resolve(path);
     match seen.strip_prefix(context.environment.resolve("~")) {
-        Ok(below) => crate::task_files::here(&*context.environment).join(below),
+        Ok(below) => attempt.join(below),
         Err(_) => seen,
     }
 }

@@ -12,8 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::files::open_regular;
 use super::place::Places;
-use super::{DataStep, Ended, Exited, done, key, stopped};
-use crate::attempt::StepContext;
+use super::{DataContext, DataStep, Ended, Exited, done, key, stopped};
 use crate::driver::Failure;
 
 /// Runs a `save_cache` step.
@@ -139,17 +138,16 @@ impl DataStep<'_> {
 }
 
 fn fill_in(
-    context: &StepContext,
+    context: &DataContext,
     places: &Places,
     templates: &[String],
 ) -> Result<Vec<String>, String> {
-    let payload = &context.task.payload;
-    let trigger = &payload.trigger;
+    let task = &context.task;
+    let trigger = &task.trigger;
     let of_source = match &trigger.source {
         Source::Git { revision, .. } => revision.as_deref(),
         Source::None | Source::Directory { .. } => None,
     };
-    let key = context.secrets.ssh_keys.first();
     let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let facts = key::Facts {
         branch: trigger.branch.as_deref().unwrap_or_default(),
@@ -158,10 +156,10 @@ fn fill_in(
             .as_deref()
             .or(of_source)
             .unwrap_or_default(),
-        job_number: payload.job_number,
-        checkout_key: key.map_or("", |key| &key.fingerprint),
-        variables: &context.variables,
-        epoch: context.workshop.clock.now().as_millis() / 1_000,
+        job_number: task.job_number,
+        checkout_key: &task.checkout_key,
+        variables: &task.variables,
+        epoch: context.clock.now().as_millis() / 1_000,
         arch: &key::arch(&cpuinfo),
         checksum: &|file| {
             checksum(&places.find(file)).map_err(|error| {

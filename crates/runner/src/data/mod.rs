@@ -6,6 +6,7 @@
 mod artifacts;
 pub mod blobs;
 mod cache;
+mod context;
 mod files;
 mod key;
 mod layers;
@@ -25,10 +26,13 @@ use outrider_model::plan::Step;
 use outrider_model::report::{Exit, Usage};
 
 use self::blobs::TaskBlobs;
-use self::place::Places;
+pub use self::context::{DataContext, DataTask};
+pub use self::place::Places;
 pub use self::transfer::forget_old_trees;
 use crate::attempt::StepContext;
 use crate::driver::Failure;
+use crate::inside;
+use outrider_executor::Files;
 
 /// How a step exited.
 type Exited = (Exit, Option<Usage>);
@@ -38,8 +42,7 @@ type Ended = Result<Exited, Failure>;
 
 /// A step while it runs.
 struct DataStep<'a> {
-    context: &'a StepContext,
-    blobs: Arc<TaskBlobs>,
+    context: &'a DataContext,
 }
 
 /// How often a step that waits for the server or the store says so.
@@ -48,12 +51,20 @@ const SAY_EVERY: Duration = Duration::from_secs(60);
 /// How long a step that was told to stop has to end in order.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 
-/// Runs a step that moves data.
+/// Runs a step that moves data, where the files are.
 pub async fn run(context: &StepContext, step: &Step) -> Ended {
-    let data = DataStep {
-        context,
-        blobs: context.blobs(),
-    };
+    match context.environment.files() {
+        Files::Here(directory) => {
+            let places = Places::here(context, directory);
+            run_here(&DataContext::here(context, places), step).await
+        }
+        Files::Inside(inside) => inside::serve::run(context, inside, step).await,
+    }
+}
+
+/// Runs it where this program runs.
+pub async fn run_here(context: &DataContext, step: &Step) -> Ended {
+    let data = DataStep { context };
     match data.watched(data.perform(step)).await {
         // The config or the files are wrong: it has run, and failed.
         Err(Failure::User(problem)) => {
@@ -92,7 +103,7 @@ impl DataStep<'_> {
                 ended = &mut work => return ended,
                 () = &mut stopped_for_long => return Ok(stopped()),
                 () = tokio::time::sleep(SAY_EVERY) => {
-                    if let Some(problem) = self.blobs.trouble() {
+                    if let Some(problem) = self.blobs().trouble() {
                         self.say(&format!("Waiting: {problem}")).await;
                     }
                 }
@@ -101,19 +112,20 @@ impl DataStep<'_> {
     }
 
     async fn say(&self, text: &str) {
-        self.context.say(text).await;
+        let line = format!("{text}\n");
+        self.context.output.write(line.into()).await;
     }
 
     fn blobs(&self) -> &Arc<TaskBlobs> {
-        &self.blobs
+        &self.context.blobs
     }
 
     async fn manifest(&self, hash: BlobHash) -> Result<Manifest, Failure> {
-        self.blobs.manifest(hash, &self.context.stop).await
+        self.blobs().manifest(hash, &self.context.stop).await
     }
 
     fn places(&self) -> Places {
-        Places::of(self.context)
+        self.context.task.places.clone()
     }
 }
 

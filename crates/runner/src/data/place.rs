@@ -1,6 +1,7 @@
-//! Where on this host the paths of data steps are.
+//! Where the paths of data steps are.
 //!
-//! In a config `~` is the home of the job. Here two directories play that part: the attempt's own,
+//! In a config `~` is the home of the job, and in a container it is.
+//! On a host two directories play that part: the attempt's own,
 //! where `~/project` is, and the home of the runner's user, which steps have as `HOME` and where
 //! package managers keep what they fetched. A path is taken in the first, if it is there, else in
 //! the second.
@@ -8,13 +9,14 @@
 use std::path::{Component, Path, PathBuf};
 
 use outrider_archive::{Base, Bases, Place};
+use serde::{Deserialize, Serialize};
 
 use crate::attempt::StepContext;
 use crate::checkout;
 use crate::driver::Failure;
 
 /// The directories that paths of a task are relative to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Places {
     /// The attempt's own.
     attempt: PathBuf,
@@ -25,15 +27,30 @@ pub struct Places {
 }
 
 impl Places {
-    /// Those of a step's task.
-    pub fn of(context: &StepContext) -> Self {
-        let attempt = crate::task_files::here(&*context.environment).to_owned();
+    /// Those of a step whose attempt has this directory of the host.
+    pub fn here(context: &StepContext, attempt: &Path) -> Self {
         let home = context.variables.get("HOME").map(PathBuf::from);
+        let working_directory = &context.task.payload.spec.working_directory;
         Self {
-            work: checkout::host_path(context, &context.task.payload.spec.working_directory),
-            home: home.unwrap_or_else(|| attempt.clone()),
-            attempt,
+            work: checkout::host_path(context, attempt, working_directory),
+            home: home.unwrap_or_else(|| attempt.to_owned()),
+            attempt: attempt.to_owned(),
         }
+    }
+
+    /// Those of a step in an environment of its own: both directories are its home.
+    pub fn inside(context: &StepContext) -> Self {
+        let seen = |path| context.environment.resolve(path);
+        Self {
+            attempt: seen("~"),
+            work: seen(&context.task.payload.spec.working_directory),
+            home: seen("~"),
+        }
+    }
+
+    /// The directory that is `~` for relative places.
+    pub fn attempt(&self) -> &Path {
+        &self.attempt
     }
 
     /// The directories, for restoring.

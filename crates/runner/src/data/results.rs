@@ -54,7 +54,7 @@ async fn store_found(step: &DataStep<'_>, spec: &StoreTestResultsStep) -> Ended 
     step.blobs().send(results, stored.into()).await?;
     let summary = &collected.summary;
     let call = StoreTestResults {
-        step: step.context.step,
+        step: step.context.task.step,
         results,
         tests: summary.tests,
         failed: summary.failed + summary.errored,

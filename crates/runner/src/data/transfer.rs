@@ -37,7 +37,7 @@ impl DataStep<'_> {
             cancel: self.context.stop.clone(),
             progress: Some(progress),
         };
-        let saving = outrider_archive::save(request, Arc::clone(&self.blobs) as _);
+        let saving = outrider_archive::save(request, Arc::clone(self.blobs()) as _);
         let Some(saved) = self
             .unless_stopped(self.telling(&count, saving).await)
             .await?
@@ -72,7 +72,7 @@ impl DataStep<'_> {
             cancel: self.context.stop.clone(),
             progress: Some(progress),
         };
-        let restoring = outrider_archive::restore(request, Arc::clone(&self.blobs) as _);
+        let restoring = outrider_archive::restore(request, Arc::clone(self.blobs()) as _);
         let Some(restored) = self
             .unless_stopped(self.telling(&count, restoring).await)
             .await?
@@ -96,7 +96,7 @@ impl DataStep<'_> {
         match ended {
             Ok(done) => Ok(Some(done)),
             Err(Error::Canceled) => Ok(None),
-            Err(error) => Err(self.blobs.failed(&error).await),
+            Err(error) => Err(self.blobs().failed(&error).await),
         }
     }
 
@@ -135,8 +135,8 @@ impl DataStep<'_> {
     /// Where the runner remembers what it knows of the files in these places; for each scope apart,
     /// since it tells of contents. What is in the attempt's own directory is gone when that is.
     fn tree_state(&self, places: &[Place], bases: &Bases) -> Option<PathBuf> {
-        let own = crate::task_files::here(&*self.context.environment);
-        let trigger = &self.context.task.payload.trigger;
+        let task = &self.context.task;
+        let (own, trigger) = (task.places.attempt(), &task.trigger);
         let tier = if trigger.untrusted {
             "untrusted"
         } else {
@@ -152,10 +152,8 @@ impl DataStep<'_> {
             hash.update(real.as_os_str().as_encoded_bytes())
                 .update(&[0]);
         }
-        let folder = match lasts {
-            true => self.context.workshop.settings.trees.clone()?,
-            false => helper::private_folder(own).join("trees"),
-        };
+        let lasting = task.lasting_trees.clone().filter(|_| lasts);
+        let folder = lasting.unwrap_or_else(|| helper::private_folder(own).join("trees"));
         if let Err(error) = make_private(&folder) {
             tracing::warn!("cannot make {}: {error}", folder.display());
             return None;

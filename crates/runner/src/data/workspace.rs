@@ -20,7 +20,7 @@ pub async fn persist(step: &DataStep<'_>, spec: &PersistToWorkspaceStep) -> Ende
         return Ok(stopped());
     };
     let layer = AddLayer {
-        step: step.context.step,
+        step: step.context.task.step,
         archive: step.blobs().index(saved.archive).await?,
     };
     let added = step

@@ -1,8 +1,6 @@
 //! Agents that hold keys in the environment of a task.
 
-use std::io;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use outrider_api::data::SshKey;
 use outrider_executor::ExecRequest;
@@ -10,8 +8,9 @@ use outrider_model::report::{Exit, Usage};
 
 use super::config;
 use crate::attempt::StepContext;
-use crate::checkout;
+use crate::backoff::chain;
 use crate::driver::Failure;
+use crate::{checkout, task_files};
 
 /// Where an agent is: the name of its folder, below `~`. Short, because the path of a socket is.
 #[derive(Clone, Copy)]
@@ -37,6 +36,7 @@ for program in ssh-agent ssh-add; do
     exit 127
   }
 done
+(umask 077 && mkdir -p \"${SSH_AUTH_SOCK%/*}\")
 if ssh-add -l >/dev/null 2>&1 || [ $? -ne 2 ]; then exit 0; fi
 rm -f \"$SSH_AUTH_SOCK\"
 ssh-agent -a \"$SSH_AUTH_SOCK\" /bin/sh -c 'while [ -S \"$SSH_AUTH_SOCK\" ]; do sleep 1; done' \
@@ -68,9 +68,6 @@ impl Place {
     pub async fn hold(self, context: &StepContext, keys: &[&SshKey]) -> Result<Held, Failure> {
         let seen = context.environment.resolve(&format!("~/{}", self.0));
         let socket = socket(&seen)?;
-        let folder = self.folder(context);
-        make_folder(&folder)
-            .map_err(|error| Failure::Infrastructure(format!("cannot make a folder: {error}")))?;
         let mut ended = script(context, START, &socket, None).await?;
         for key in keys {
             if ended.0.success() {
@@ -83,8 +80,14 @@ impl Place {
         }
         let mut variables = vec![("SSH_AUTH_SOCK", socket)];
         let all = &context.secrets.ssh_keys;
-        let is_for_hosts = config::write(&folder, &seen, all, keys)
-            .map_err(|error| Failure::Infrastructure(format!("cannot configure ssh: {error}")))?;
+        let folder = config::Folder {
+            environment: &*context.environment,
+            name: self.0,
+        };
+        let is_for_hosts = folder.write(all, keys).await;
+        let is_for_hosts = is_for_hosts.map_err(|error| {
+            Failure::Infrastructure(format!("cannot configure ssh: {}", chain(&error)))
+        })?;
         if is_for_hosts {
             let path = seen.join(config::FILE);
             let path = shell_words::quote(&path.to_string_lossy()).into_owned();
@@ -94,9 +97,11 @@ impl Place {
         Ok(Held { ended, variables })
     }
 
-    /// The folder as the runner sees it.
-    pub fn folder(self, context: &StepContext) -> PathBuf {
-        crate::task_files::here(&*context.environment).join(self.0)
+    /// Removes all that is here.
+    pub async fn clear(self, context: &StepContext) {
+        if let Err(error) = task_files::remove(&*context.environment, self.0).await {
+            tracing::warn!("cannot remove the socket of ssh-agent: {}", chain(&error));
+        }
     }
 }
 
@@ -109,11 +114,6 @@ fn socket(folder: &Path) -> Result<String, Failure> {
         "the socket of ssh-agent would be {socket}, which is longer than the {LONGEST_PATH} bytes \
          that are possible. Give the runner a data folder with a shorter path (--data)"
     )))
-}
-
-fn make_folder(folder: &Path) -> io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true).mode(0o700).create(folder)
 }
 
 async fn script(

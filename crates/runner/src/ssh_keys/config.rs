@@ -1,41 +1,52 @@
 //! The config of `ssh` where keys are for certain hosts: each of those is offered to its host only.
 
 use std::collections::BTreeSet;
-use std::fs::OpenOptions;
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use outrider_api::data::SshKey;
+use outrider_executor::{Environment, ExecutorError};
+
+use crate::task_files;
 
 /// Where the config is, in the folder of the agent.
 pub const FILE: &str = "config";
 
-/// Writes the public keys of `added`, some of `all`, into `folder`, which steps see as `seen`, and a
-/// config that names these and those of earlier calls. Says whether any of them is for a host: only
-/// then is there a config. The private keys are with the agent.
-pub fn write(folder: &Path, seen: &Path, all: &[SshKey], added: &[&SshKey]) -> io::Result<bool> {
-    let mut held = Vec::new();
-    for (number, key) in all.iter().enumerate() {
-        let file = folder.join(public_file(number));
-        if added.contains(&key) {
-            write_private(&file, &key.public_key)?;
-        } else if !file.exists() {
-            continue;
-        }
-        held.push((number, key));
-    }
-    let is_for_hosts = held.iter().any(|(_, key)| key.host.is_some());
-    if is_for_hosts {
-        write_private(&folder.join(FILE), &text(seen, &held))?;
-    }
-    Ok(is_for_hosts)
+/// The folder of an agent, below `~`.
+pub struct Folder<'a> {
+    pub environment: &'a dyn Environment,
+    pub name: &'a str,
 }
 
-fn write_private(path: &Path, text: &str) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    writeln!(options.open(path)?, "{text}")
+impl Folder<'_> {
+    /// Writes the public keys of `added`, some of `all`, and a config that names these and those of
+    /// earlier calls. Says whether any of them is for a host: only then is there a config. The
+    /// private keys are with the agent.
+    pub async fn write(&self, all: &[SshKey], added: &[&SshKey]) -> Result<bool, ExecutorError> {
+        let mut held = Vec::new();
+        for (number, key) in all.iter().enumerate() {
+            let file = public_file(number);
+            if added.contains(&key) {
+                self.write_line(&file, &key.public_key).await?;
+            } else if !task_files::exists(self.environment, &self.path(&file)).await? {
+                continue;
+            }
+            held.push((number, key));
+        }
+        let is_for_hosts = held.iter().any(|(_, key)| key.host.is_some());
+        if is_for_hosts {
+            let seen = self.environment.resolve(&format!("~/{}", self.name));
+            self.write_line(FILE, &text(&seen, &held)).await?;
+        }
+        Ok(is_for_hosts)
+    }
+
+    async fn write_line(&self, file: &str, text: &str) -> Result<(), ExecutorError> {
+        task_files::write(self.environment, &self.path(file), format!("{text}\n")).await
+    }
+
+    fn path(&self, file: &str) -> String {
+        format!("{}/{file}", self.name)
+    }
 }
 
 fn public_file(number: usize) -> String {
@@ -64,6 +75,14 @@ fn text(seen: &Path, keys: &[(usize, &SshKey)]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use outrider_executor::process::{ProcessExecutor, ProcessSettings};
+    use outrider_executor::{Executor, PrepareRequest};
+    use outrider_model::plan::EnvironmentKind;
+    use outrider_model::{AttemptId, Timestamp};
+    use outrider_service::OsRandom;
+
     use super::*;
 
     fn key(host: Option<&str>, public: &str) -> SshKey {
@@ -90,22 +109,36 @@ mod tests {
         );
     }
 
-    #[test]
-    fn keys_of_earlier_steps_stay_and_others_are_not_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let seen = Path::new("/seen");
+    #[tokio::test]
+    async fn keys_of_earlier_steps_stay_and_others_are_not_named() {
+        let root = tempfile::tempdir().unwrap();
+        let environment = prepared(root.path()).await;
+        let folder = Folder {
+            environment: &*environment,
+            name: "agent",
+        };
         let all = [
             key(None, "any"),
             key(Some("a.example"), "a"),
             key(Some("b.example"), "b"),
         ];
-        let write = |added: &SshKey| write(folder.path(), seen, &all, &[added]).unwrap();
-        let config = || std::fs::read_to_string(folder.path().join(FILE)).unwrap();
-        assert!(!write(&all[0]) && !folder.path().join(FILE).exists());
-        assert!(write(&all[2]));
-        assert!(config().contains("/seen/0.pub") && config().contains("/seen/2.pub"));
+        let write = async |added: &SshKey| folder.write(&all, &[added]).await.unwrap();
+        let seen = environment.resolve("~/agent");
+        let config = || std::fs::read_to_string(seen.join(FILE)).unwrap();
+        assert!(!write(&all[0]).await && !seen.join(FILE).exists());
+        assert!(write(&all[2]).await);
+        assert!(config().contains("agent/0.pub") && config().contains("agent/2.pub"));
         assert!(!config().contains("a.example"));
-        assert!(write(&all[1]));
+        assert!(write(&all[1]).await);
         assert!(config().contains("a.example") && config().contains("b.example"));
+        environment.cleanup().await.unwrap();
+    }
+
+    async fn prepared(root: &Path) -> Arc<dyn Environment> {
+        let executor = ProcessExecutor::new(ProcessSettings::new(root.to_owned(), "keys"));
+        let attempt = AttemptId::new(Timestamp::from_millis(0), &OsRandom::new());
+        let kind = EnvironmentKind::Machine { image: None };
+        let request = PrepareRequest::new(attempt, 0, kind, ".");
+        executor.prepare(request).await.unwrap()
     }
 }

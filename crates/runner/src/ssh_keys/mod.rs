@@ -8,8 +8,6 @@ mod choose;
 mod config;
 
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use outrider_model::plan::AddSshKeysStep;
@@ -18,34 +16,32 @@ use outrider_model::report::{Exit, Usage};
 use crate::attempt::StepContext;
 use crate::driver::Failure;
 
-/// All keys of the project, until this is dropped.
+/// All keys of the project, until they are taken back.
 pub struct Lent {
     /// How that ended.
     pub ended: (Exit, Option<Usage>),
     /// Scripts that run by this find the keys.
     pub context: StepContext,
-    _folder: Folder,
 }
 
-/// A folder that goes when this is dropped, and the agent in it soon after its socket.
-struct Folder(PathBuf);
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.0)
-            && error.kind() != ErrorKind::NotFound
-        {
-            tracing::warn!("cannot remove {}: {error}", self.0.display());
-        }
+impl Lent {
+    /// The agent ends soon after its socket.
+    pub async fn take_back(self) {
+        agent::OF_CHECKOUT.clear(&self.context).await;
     }
 }
 
 /// Lends the keys to a checkout.
 pub async fn lend(context: &StepContext) -> Result<Lent, Failure> {
     let place = agent::OF_CHECKOUT;
-    let folder = Folder(place.folder(context));
     let keys: Vec<_> = context.secrets.ssh_keys.iter().collect();
-    let held = place.hold(context, &keys).await?;
+    let held = match place.hold(context, &keys).await {
+        Ok(held) => held,
+        Err(failure) => {
+            place.clear(context).await;
+            return Err(failure);
+        }
+    };
     let mut variables = BTreeMap::clone(&context.variables);
     let lent = held.variables.into_iter();
     variables.extend(lent.map(|(name, value)| (name.to_owned(), value)));
@@ -55,7 +51,6 @@ pub async fn lend(context: &StepContext) -> Result<Lent, Failure> {
             variables: Arc::new(variables),
             ..context.clone()
         },
-        _folder: folder,
     })
 }
 
