@@ -38,6 +38,7 @@ const fn exited(step: u32, code: i32) -> Event {
         step,
         exit: Exit::Code(code),
         halt: false,
+        out_of_memory: None,
     }
 }
 
@@ -46,6 +47,7 @@ const fn halting(step: u32, code: i32) -> Event {
         step,
         exit: Exit::Code(code),
         halt: true,
+        out_of_memory: None,
     }
 }
 
@@ -83,6 +85,7 @@ fn background_steps_are_stopped_when_the_last_step_has_ended() {
         step: 0,
         exit: Exit::Signal(15),
         halt: false,
+        out_of_memory: None,
     };
     let end = Effect::End {
         step: 0,
