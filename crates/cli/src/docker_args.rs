@@ -112,6 +112,11 @@ impl DockerArgs {
         }
     }
 
+    /// Whether sudo may work in containers.
+    pub const fn allows_sudo(&self) -> bool {
+        self.allow_sudo
+    }
+
     /// The address that is given, here or as `DOCKER_HOST`.
     pub fn engine(&self) -> Option<String> {
         let environment = std::env::var_os("DOCKER_HOST");

@@ -145,6 +145,7 @@ impl Settings {
                     Some((key.into_string().ok()?, value.into_string().ok()?))
                 })
                 .collect(),
+            sudo_in_containers: self.docker.allows_sudo(),
             idle_timeout: self.idle_timeout,
             single_task: self.single_task,
             ..RunnerSettings::new(self.name.clone(), self.data.join("spool"))

@@ -25,6 +25,15 @@ pub enum EndReason {
         /// How its process ended.
         exit: Exit,
     },
+    /// A step failed while the kernel ended processes, because there was no memory left for them.
+    OutOfMemory {
+        /// Index of the step, from 0.
+        step: u32,
+        /// Its name.
+        name: String,
+        /// How much memory the task may have.
+        limit_bytes: u64,
+    },
     /// A step could not be started, and the config or the code is the cause.
     StepNotStarted {
         /// Index of the step, from 0.
@@ -137,6 +146,15 @@ impl fmt::Display for EndReason {
                     signal_name(*signal)
                 )
             }
+            Self::OutOfMemory {
+                name, limit_bytes, ..
+            } => {
+                write!(
+                    f,
+                    "step \"{name}\" was ended for lack of memory: the limit is {}",
+                    Size(*limit_bytes)
+                )
+            }
             Self::StepNotStarted { name, message, .. } => {
                 write!(f, "step \"{name}\" could not start: {message}")
             }
@@ -205,6 +223,9 @@ impl EndReason {
                 "Signal 9 often means that the host ran out of memory: look at the step's peak memory and at the kernel's log."
             }
             Self::StepFailed { .. } => "Read the end of the step's output.",
+            Self::OutOfMemory { .. } => {
+                "Give the job a larger resource_class, or its runner a larger --container-limit-memory; or let the step do less at once."
+            }
             Self::StepNotStarted { .. } => "Check the step's shell and working_directory.",
             Self::NoOutput { .. } => {
                 "If the step is only quiet, raise its no_output_timeout; if it hangs, run it by hand with a trace (set -x)."
@@ -471,6 +492,26 @@ impl fmt::Display for Span {
     }
 }
 
+/// A number of bytes in the largest unit that says it in few digits: `4 GiB`, `650 MiB`.
+#[derive(Clone, Copy, Debug)]
+pub struct Size(pub u64);
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];
+        match units.into_iter().find(|(_, bits)| self.0 >> bits > 0) {
+            Some((unit, bits)) => {
+                let tenths = u128::from(self.0) * 10 >> bits;
+                match tenths % 10 {
+                    0 => write!(f, "{} {unit}", tenths / 10),
+                    rest => write!(f, "{}.{rest} {unit}", tenths / 10),
+                }
+            }
+            None => write!(f, "{} B", self.0),
+        }
+    }
+}
+
 const fn signal_name(signal: i32) -> &'static str {
     match signal {
         1 => " (HUP)",
@@ -488,6 +529,20 @@ const fn signal_name(signal: i32) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_read_as_people_write_them() {
+        let cases = [
+            (0, "0 B"),
+            (1_023, "1023 B"),
+            (650 << 20, "650 MiB"),
+            (4 << 30, "4 GiB"),
+            (3 << 29, "1.5 GiB"),
+        ];
+        for (bytes, text) in cases {
+            assert_eq!(Size(bytes).to_string(), text);
+        }
+    }
 
     #[test]
     fn spans_read_as_people_write_them() {

@@ -91,16 +91,25 @@ impl Recovery<'_> {
             }
             None => {
                 tracing::warn!(%attempt, "a task was cut off by the end of its runner");
-                self.cut_off(&delivery, runner, steps.into_values().collect(), spans)
-                    .await;
+                let planned = task.payload.spec.steps.len();
+                self.cut_off(
+                    &delivery,
+                    planned,
+                    runner,
+                    steps.into_values().collect(),
+                    spans,
+                )
+                .await;
                 Ok(None)
             }
         }
     }
 
+    /// `planned`: how many steps the config has. What comes after them ran beside them.
     async fn cut_off(
         &self,
         delivery: &Arc<Delivery>,
+        planned: usize,
         runner: String,
         mut steps: Vec<StepReport>,
         spans: Vec<outrider_model::report::LogSpan>,
@@ -108,7 +117,9 @@ impl Recovery<'_> {
         let now = self.clock.now();
         let mut last = 0;
         for step in steps.iter_mut().filter(|step| step.ended.is_none()) {
-            last = last.max(step.index);
+            if (step.index as usize) < planned {
+                last = last.max(step.index);
+            }
             let duration = now.since(step.started_at);
             let end = StepEnd {
                 outcome: Outcome::Lost,

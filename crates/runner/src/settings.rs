@@ -50,6 +50,8 @@ pub struct RunnerSettings {
     pub inherited_environment: BTreeMap<String, String>,
     /// What is masked in the output of every task.
     pub secrets: Vec<Secret>,
+    /// Whether programs in containers may gain rights by being executed, as sudo does.
+    pub sudo_in_containers: bool,
     /// Whether it ends after one task.
     pub single_task: bool,
     /// After how long without work it ends.
@@ -78,6 +80,7 @@ impl RunnerSettings {
             extra_environment: BTreeMap::new(),
             inherited_environment: BTreeMap::new(),
             secrets: Vec::new(),
+            sudo_in_containers: false,
             single_task: false,
             idle_timeout: None,
         }

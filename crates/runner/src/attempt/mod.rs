@@ -2,8 +2,12 @@
 
 mod output;
 mod perform;
+mod preparing;
+mod remote_docker;
 mod secrets;
+mod services;
 mod step;
+mod sudo;
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -17,13 +21,13 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use outrider_api::data::TaskSecrets;
 use outrider_api::runner::HeldLease;
-use outrider_executor::{Environment, Executor, ExecutorError, Fault, PrepareRequest, SHELL_ENV};
+use outrider_executor::{Environment, Executor, ExecutorError, Fault};
 use outrider_model::claim::ClaimedTask;
 use outrider_model::reason::EndReason;
 use outrider_model::report::Usage;
 use outrider_model::{Outcome, Random};
 use outrider_service::Clock;
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -34,7 +38,9 @@ use crate::driver::{Event, Failure, Limits, Rule, State, Verdict};
 use crate::redact::{Redacted, Redactor, Secret};
 use crate::slots::Slot;
 use crate::spool::Entry;
-use crate::{DataApi, RunnerSettings, ServerApi, helper, task_files};
+use crate::{DataApi, RunnerSettings, ServerApi};
+use preparing::{Prepared, Preparing, Progress};
+use services::ServiceEnded;
 pub use step::StepContext;
 use step::{Exports, RunningStep};
 
@@ -81,6 +87,12 @@ pub struct Attempt {
     slot: usize,
     /// What is going on now.
     work: FuturesUnordered<BoxFuture<'static, Happened>>,
+    /// What the preparation says, as long as it lasts.
+    progress: Option<UnboundedReceiver<Bytes>>,
+    /// What runs beside the steps.
+    services: FuturesUnordered<BoxFuture<'static, ServiceEnded>>,
+    /// Everything is being ended: what ends now does not end by itself.
+    ending: bool,
     environment: Option<Arc<dyn Environment>>,
     secrets: Arc<TaskSecrets>,
     variables: Arc<BTreeMap<String, String>>,
@@ -94,12 +106,6 @@ pub struct Attempt {
     outputs: Vec<Arc<Redacted>>,
     any_started: bool,
     deadline: Option<Instant>,
-}
-
-/// All that a task needs before its first step.
-struct Prepared {
-    environment: Arc<dyn Environment>,
-    secrets: TaskSecrets,
 }
 
 /// Something that was going on has come to its end.
@@ -134,6 +140,9 @@ impl Attempt {
             slot: slot.index(),
             _slot: slot,
             work: FuturesUnordered::new(),
+            progress: None,
+            services: FuturesUnordered::new(),
+            ending: false,
             environment: None,
             secrets: Arc::default(),
             variables: Arc::default(),
@@ -153,7 +162,7 @@ impl Attempt {
             Ok(verdict) => verdict,
             Err(_) => self.after_panic().await,
         };
-        match verdict {
+        let give_back = match verdict {
             Verdict::Report { outcome, reason } => {
                 let reason = reason.map(|reason| self.redactor.redact_reason(reason));
                 self.delivery.finish(outcome, reason);
@@ -164,7 +173,9 @@ impl Attempt {
                 false
             }
             Verdict::GiveBack => true,
-        }
+        };
+        self.let_go().await;
+        give_back
     }
 
     async fn drive(&mut self) -> Verdict {
@@ -195,19 +206,67 @@ impl Attempt {
         }
     }
 
-    fn prepare(&self) {
-        let spec = &self.task.payload.spec;
-        let request = PrepareRequest::new(
-            self.task.attempt,
-            self.slot,
-            spec.environment_kind.clone(),
-            spec.working_directory.clone(),
-        );
-        let (workshop, task) = (Arc::clone(&self.workshop), Arc::clone(&self.task));
-        let stop = self.stop.clone();
-        let preparing =
-            async move { Happened::Prepared(prepare(&workshop, &task, request, &stop).await) };
+    fn prepare(&mut self) {
+        let (said, progress) = unbounded_channel();
+        self.progress = Some(progress);
+        let preparing = Preparing {
+            workshop: Arc::clone(&self.workshop),
+            task: Arc::clone(&self.task),
+            slot: self.slot,
+            redactor: Arc::clone(&self.redactor),
+            progress: Arc::new(Progress(said)),
+            stop: self.stop.clone(),
+        };
+        let preparing = async move { Happened::Prepared(preparing.run().await) };
         self.work.push(preparing.boxed());
+    }
+
+    /// Waits for what is said of the preparation.
+    async fn hear(progress: &mut Option<UnboundedReceiver<Bytes>>) -> Bytes {
+        let said = match progress {
+            Some(progress) => progress.recv().await,
+            None => None,
+        };
+        match said {
+            Some(said) => said,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Shows it as output of the first step, though that has not started: whoever waits for a pull
+    /// sees it move.
+    async fn show_progress(&mut self, said: Bytes) {
+        let text = String::from_utf8_lossy(&said);
+        let text = self.redactor.redact_text(&text).into_owned();
+        let steps = &self.task.payload.spec.steps;
+        let first = steps.iter().position(|step| step.when().runs(false));
+        let first = first.and_then(|step| u32::try_from(step).ok());
+        self.delivery.append(first.unwrap_or(0), text.into()).await;
+    }
+
+    /// The preparation is over: what is left of what it said comes before the first step's output.
+    async fn end_progress(&mut self) {
+        let mut progress = self.progress.take();
+        while let Some(said) = progress.as_mut().and_then(|it| it.try_recv().ok()) {
+            self.show_progress(said).await;
+        }
+    }
+
+    /// A task that has ended while it was being prepared leaves nothing: what comes of that is
+    /// removed, and only then the slot is free.
+    async fn let_go(&mut self) {
+        self.progress = None;
+        if self.environment.is_some() {
+            return;
+        }
+        while let Some(happened) = self.work.next().await {
+            if let Happened::Prepared(Ok(prepared)) = happened
+                && let Err(error) = prepared.environment.cleanup().await
+            {
+                let attempt = self.task.attempt;
+                tracing::error!(%attempt, "cannot clean up after a task: {}", chain(&error));
+            }
+        }
     }
 
     async fn next_event(&mut self, state: &State) -> Event {
@@ -222,7 +281,12 @@ impl Attempt {
             tokio::select! {
                 biased;
                 Some(control) = self.control.recv() => return self.obey(control),
-                Some(happened) = self.work.next() => return self.note(happened),
+                said = Self::hear(&mut self.progress) => self.show_progress(said).await,
+                Some(ended) = self.services.next() => self.service_ended(ended).await,
+                Some(happened) = self.work.next() => {
+                    self.end_progress().await;
+                    return self.note(happened);
+                }
                 () = asleep => {
                     if let Some(event) = self.overdue(state) {
                         return event;
@@ -285,7 +349,6 @@ impl Attempt {
                 let helper = self.workshop.helper.as_deref();
                 let variables =
                     crate::env::of_task(settings, &self.task, &secrets, &*environment, helper);
-                self.redactor.add(&secrets::values(&secrets));
                 self.secrets = Arc::new(secrets);
                 self.variables = Arc::new(variables);
                 self.environment = Some(environment);
@@ -299,7 +362,7 @@ impl Attempt {
     async fn after_panic(&mut self) -> Verdict {
         let attempt = self.task.attempt;
         tracing::error!(%attempt, "the task's driver has crashed; its processes are being ended");
-        if let Some(environment) = self.environment.take()
+        if let Some(environment) = &self.environment
             && let Err(error) = environment.cleanup().await
         {
             tracing::error!(%attempt, "cannot clean up: {}", chain(&error));
@@ -311,52 +374,6 @@ impl Attempt {
             reason,
         }
     }
-}
-
-/// What comes from the server comes first: what has no environment needs no cleaning up.
-async fn prepare(
-    workshop: &Workshop,
-    task: &ClaimedTask,
-    request: PrepareRequest,
-    stop: &CancellationToken,
-) -> Result<Prepared, Event> {
-    let secrets = secrets::fetch(workshop, task, stop).await?;
-    let timings = fetch_timings(workshop, task, stop).await?;
-    let environment = workshop.executor.prepare(request).await;
-    let environment = environment.map_err(|error| Event::NotPrepared(failure(&error)))?;
-    if let Some(timings) = timings
-        && let Err(error) = helper::provide_timings(&*environment, timings).await
-    {
-        // A task that splits in another way than the others would leave tests out.
-        let _ = environment.cleanup().await;
-        let text = format!("cannot write how long tests took before: {}", chain(&error));
-        return Err(Event::NotPrepared(Failure::Infrastructure(text)));
-    }
-    // It carries exports from step to step.
-    if let Err(error) = task_files::write(&*environment, SHELL_ENV, Bytes::new()).await {
-        let attempt = task.attempt;
-        tracing::warn!(%attempt, "cannot make the file for BASH_ENV: {}", chain(&error));
-    }
-    Ok(Prepared {
-        environment,
-        secrets,
-    })
-}
-
-/// How long tests took before, where a job is split into several tasks. All of them must get the
-/// same, or none.
-async fn fetch_timings(
-    workshop: &Workshop,
-    task: &ClaimedTask,
-    stop: &CancellationToken,
-) -> Result<Option<Bytes>, Event> {
-    if task.payload.parallelism < 2 {
-        return Ok(None);
-    }
-    let blobs = workshop.blobs(task);
-    let fetching = blobs.retried(|api, by| api.timings(by));
-    let fetched = stop.run_until_cancelled(fetching).await;
-    fetched.unwrap_or(Ok(None)).map_err(Event::NotPrepared)
 }
 
 /// An executor's error, for the driver.

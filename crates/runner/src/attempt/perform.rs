@@ -29,7 +29,10 @@ impl Attempt {
             Effect::Say { step, text } => self.say(step, &text).await,
             Effect::Stop => self.stop_all(),
             Effect::CleanUp => self.clean_up(),
-            Effect::Finish(verdict) => return Some(verdict),
+            Effect::Finish(verdict) => {
+                self.end_services().await;
+                return Some(verdict);
+            }
         }
         None
     }
@@ -53,6 +56,7 @@ impl Attempt {
         }
         self.delivery.step_started(report, first);
         if first {
+            self.follow_services();
             self.say_what_is_missing(step).await;
         }
         self.run_step(step);
@@ -112,14 +116,15 @@ impl Attempt {
     }
 
     /// A line of the runner's own in a step's output.
-    async fn say(&mut self, step: u32, text: &str) {
+    pub(super) async fn say(&mut self, step: u32, text: &str) {
         let text = self.redactor.redact_text(text);
         self.delivery
             .append(step, format!("[outrider] {text}\n").into())
             .await;
     }
 
-    fn stop_all(&self) {
+    fn stop_all(&mut self) {
+        self.ending = true;
         self.stop.cancel();
         let Some(environment) = self.environment.clone() else {
             return;
@@ -135,6 +140,7 @@ impl Attempt {
     }
 
     fn clean_up(&mut self) {
+        self.ending = true;
         let Some(environment) = self.environment.clone() else {
             return;
         };

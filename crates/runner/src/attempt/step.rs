@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use outrider_api::data::TaskSecrets;
-use outrider_executor::{Environment, ExecRequest, ExecutorError, Output};
+use outrider_executor::{Environment, ExecRequest, ExecResult, ExecutorError, Output};
 use outrider_model::Timestamp;
 use outrider_model::claim::ClaimedTask;
 use outrider_model::plan::{RunStep, Step};
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::output::{Activity, StepOutput};
-use super::{Happened, Workshop, failure};
+use super::{Happened, Workshop, failure, remote_docker, sudo};
 use crate::data::blobs::TaskBlobs;
 use crate::deliver::Delivery;
 use crate::driver::{Event, Failure};
@@ -114,18 +114,23 @@ impl StepContext {
         let (step, environment) = (self.step, Arc::clone(&self.environment));
         let result = match self.task.payload.spec.steps.get(step as usize) {
             Some(Step::Run(run)) => self.run_script(run).await,
-            Some(Step::Checkout(spec)) => checkout::run(&self, spec).await,
-            Some(Step::AddSshKeys(spec)) => ssh_keys::run(&self, spec).await,
-            Some(Step::SetupRemoteDocker(_)) => Ok(self.host_docker().await),
-            Some(moving) => data::run(&self, moving).await,
+            Some(Step::Checkout(spec)) => checkout::run(&self, spec).await.map(ended),
+            Some(Step::AddSshKeys(spec)) => ssh_keys::run(&self, spec).await.map(ended),
+            Some(Step::SetupRemoteDocker(spec)) => remote_docker::run(&self, spec).await.map(ended),
+            Some(moving) => data::run(&self, moving).await.map(ended),
             None => Err(Failure::Infrastructure("there is no such step".to_owned())),
         };
         let halt = helper::is_halted(&*environment).await;
         match result {
-            Ok((exit, usage)) => Happened::StepEnded {
+            Ok(result) => Happened::StepEnded {
                 step,
-                event: Event::Exited { step, exit, halt },
-                usage,
+                event: Event::Exited {
+                    step,
+                    exit: result.exit,
+                    halt,
+                    out_of_memory: result.out_of_memory,
+                },
+                usage: result.usage,
             },
             Err(failure) => Happened::StepEnded {
                 step,
@@ -135,7 +140,7 @@ impl StepContext {
         }
     }
 
-    async fn run_script(&self, run: &RunStep) -> Result<(Exit, Option<Usage>), Failure> {
+    async fn run_script(&self, run: &RunStep) -> Result<ExecResult, Failure> {
         let spec = &self.task.payload.spec;
         let shell = match run.shell.as_ref().or(spec.shell.as_ref()) {
             Some(shell) => shell::split(shell).map_err(Failure::User)?,
@@ -151,24 +156,31 @@ impl StepContext {
             .map(|(name, value)| (name.clone(), value.clone()));
         environment.extend(own);
         let directory = run.working_directory.as_deref().unwrap_or(".");
-        self.exec(ExecRequest {
+        let request = ExecRequest {
             shell,
             script: run.command.clone(),
             environment,
             working_directory: self.environment.resolve(directory),
-        })
-        .await
+        };
+        let result = self.exec_whole(request).await?;
+        if !result.exit.success() {
+            sudo::hint(self, &run.command).await;
+        }
+        Ok(result)
     }
 
     /// Runs a script in the environment.
     pub async fn exec(&self, request: ExecRequest) -> Result<(Exit, Option<Usage>), Failure> {
+        let result = self.exec_whole(request).await?;
+        Ok((result.exit, result.usage))
+    }
+
+    async fn exec_whole(&self, request: ExecRequest) -> Result<ExecResult, Failure> {
         let ended = self
             .environment
             .exec(request, Arc::clone(&self.output) as _)
             .await;
-        ended
-            .map(|result| (result.exit, result.usage))
-            .map_err(|error: ExecutorError| failure(&error))
+        ended.map_err(|error: ExecutorError| failure(&error))
     }
 
     /// The blob store, as the task sees it.
@@ -182,15 +194,17 @@ impl StepContext {
         exports.insert(name.to_owned(), value);
     }
 
-    /// Steps are processes of this host, and use what it has.
-    async fn host_docker(&self) -> (Exit, Option<Usage>) {
-        self.say("There is no remote Docker engine here: the one that this machine has is used.")
-            .await;
-        (Exit::Code(0), None)
-    }
-
     /// Writes a line of the runner's own into the step's output.
     pub async fn say(&self, text: &str) {
         self.output.write(format!("{text}\n").into()).await;
+    }
+}
+
+/// The end of what runs within its means.
+const fn ended((exit, usage): (Exit, Option<Usage>)) -> ExecResult {
+    ExecResult {
+        exit,
+        usage,
+        out_of_memory: None,
     }
 }

@@ -23,6 +23,8 @@ pub enum Event {
         exit: Exit,
         /// Whether a step has asked for the end of the job.
         halt: bool,
+        /// The limit on memory in bytes, if processes were ended because of it meanwhile.
+        out_of_memory: Option<u64>,
     },
     /// A step could not be run.
     NotRun {

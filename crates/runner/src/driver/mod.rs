@@ -7,7 +7,7 @@
 //!   Preparing ──> Running ──(all steps done, none in the background)──> CleaningUp ──> Over
 //!       │            │                                                     ^
 //!       │            └──(doomed, or background steps to end)──> Stopping ──┘
-//!       └──(doomed while preparing)────────────────────────────────────────┘
+//!       └──(doomed while preparing)──> Over
 //! ```
 
 mod effect;
@@ -92,7 +92,7 @@ pub struct Limits {
 
 #[derive(Clone, Debug)]
 enum Phase {
-    Preparing { doom: Option<Doom> },
+    Preparing,
     Running { current: u32 },
     Stopping { doom: Doom, stopped: bool },
     CleaningUp { verdict: Verdict },
@@ -118,11 +118,10 @@ struct Doom {
 impl State {
     /// A task that is being prepared.
     pub const fn new(rules: Vec<Rule>, limits: Limits) -> Self {
-        let phase = Phase::Preparing { doom: None };
         Self {
             rules,
             limits,
-            phase,
+            phase: Phase::Preparing,
             failed: None,
             halted: false,
             live: BTreeMap::new(),
@@ -136,9 +135,14 @@ impl State {
             Event::Prepared => self.prepared(&mut effects),
             Event::NotPrepared(failure) => self.not_prepared(failure, &mut effects),
             Event::NoSecrets(message) => self.no_secrets(message, &mut effects),
-            Event::Exited { step, exit, halt } => {
+            Event::Exited {
+                step,
+                exit,
+                halt,
+                out_of_memory,
+            } => {
                 self.halt(step, halt, &mut effects);
-                self.exited(step, exit, &mut effects);
+                self.exited(step, exit, out_of_memory, &mut effects);
             }
             Event::NotRun { step, failure } => self.not_run(step, failure, &mut effects),
             Event::Rerun { step } => self.rerun(step, &mut effects),
@@ -168,15 +172,8 @@ impl State {
     }
 
     fn prepared(&mut self, effects: &mut Vec<Effect>) {
-        match &self.phase {
-            Phase::Preparing { doom: None } => self.advance(0, effects),
-            Phase::Preparing { doom: Some(doom) } => {
-                self.phase = Phase::CleaningUp {
-                    verdict: doom.verdict.clone(),
-                };
-                effects.push(Effect::CleanUp);
-            }
-            _ => {}
+        if matches!(self.phase, Phase::Preparing) {
+            self.advance(0, effects);
         }
     }
 
@@ -203,14 +200,12 @@ impl State {
         self.over(failed(EndReason::NoSecrets { message }), effects);
     }
 
-    /// Nothing was prepared: this is the end, unless it was doomed to another one before.
+    /// No step has started: this is the end. What is prepared meanwhile is not used.
     fn over(&mut self, verdict: Verdict, effects: &mut Vec<Effect>) {
-        let Phase::Preparing { doom } = &self.phase else {
-            return;
-        };
-        let doomed = doom.as_ref().map(|doom| doom.verdict.clone());
-        self.phase = Phase::Over;
-        effects.push(Effect::Finish(doomed.unwrap_or(verdict)));
+        if matches!(self.phase, Phase::Preparing) {
+            self.phase = Phase::Over;
+            effects.push(Effect::Finish(verdict));
+        }
     }
 
     /// Starts steps from `next` on, up to the first one that must end before the job goes on.
@@ -263,7 +258,13 @@ impl State {
         }
     }
 
-    fn exited(&mut self, step: u32, exit: Exit, effects: &mut Vec<Effect>) {
+    fn exited(
+        &mut self,
+        step: u32,
+        exit: Exit,
+        out_of_memory: Option<u64>,
+        effects: &mut Vec<Effect>,
+    ) {
         if let Phase::Stopping { doom, .. } = &self.phase {
             let outcome = if exit.success() {
                 Outcome::Passed
@@ -296,11 +297,19 @@ impl State {
             });
             return;
         }
-        let reason = EndReason::StepFailed {
-            step,
-            name: rule.name.clone(),
-            exit,
+        let name = rule.name.clone();
+        let reason = match out_of_memory {
+            Some(limit_bytes) => EndReason::OutOfMemory {
+                step,
+                name,
+                limit_bytes,
+            },
+            None => EndReason::StepFailed { step, name, exit },
         };
+        if out_of_memory.is_some() {
+            let text = format!("Out of memory: {reason}.");
+            effects.push(Effect::Say { step, text });
+        }
         self.ended(step, Outcome::Failed, Some(reason), effects);
     }
 
@@ -410,16 +419,15 @@ impl State {
         };
         match &mut self.phase {
             Phase::Stopping { doom, .. } => *doom = lost,
-            Phase::Preparing { doom } => *doom = Some(lost),
             Phase::CleaningUp { verdict } => *verdict = Verdict::Forget,
-            Phase::Running { .. } => self.doom(lost, effects),
+            Phase::Preparing | Phase::Running { .. } => self.doom(lost, effects),
             Phase::Over => {}
         }
     }
 
     fn stop_runner(&mut self, effects: &mut Vec<Effect>) {
         let verdict = match self.phase {
-            Phase::Preparing { .. } => Verdict::GiveBack,
+            Phase::Preparing => Verdict::GiveBack,
             _ => Verdict::Report {
                 outcome: Outcome::Lost,
                 reason: Some(EndReason::RunnerStopped {
@@ -438,10 +446,8 @@ impl State {
 
     /// Ends everything, unless that is already being done for another reason.
     fn doom(&mut self, doom: Doom, effects: &mut Vec<Effect>) {
-        match &mut self.phase {
-            Phase::Preparing { doom: known } => {
-                known.get_or_insert(doom);
-            }
+        match &self.phase {
+            Phase::Preparing => self.over(doom.verdict, effects),
             Phase::Running { current } => {
                 if let Verdict::Report {
                     reason: Some(reason),

@@ -38,6 +38,7 @@ const fn exited(step: u32, code: i32) -> Event {
         step,
         exit: Exit::Code(code),
         halt: false,
+        out_of_memory: None,
     }
 }
 
@@ -46,6 +47,7 @@ const fn halting(step: u32, code: i32) -> Event {
         step,
         exit: Exit::Code(code),
         halt: true,
+        out_of_memory: None,
     }
 }
 
@@ -83,6 +85,7 @@ fn background_steps_are_stopped_when_the_last_step_has_ended() {
         step: 0,
         exit: Exit::Signal(15),
         halt: false,
+        out_of_memory: None,
     };
     let end = Effect::End {
         step: 0,
@@ -183,7 +186,6 @@ fn a_second_reason_to_stop_does_not_replace_the_first() {
 fn a_lost_lease_silences_whatever_was_to_be_told() {
     let task = state(vec![rule(ON_SUCCESS, false, 0)]);
     for events in [
-        vec![Event::LeaseLost, Event::Prepared],
         vec![
             Event::Prepared,
             Event::LeaseLost,
@@ -204,6 +206,49 @@ fn a_lost_lease_silences_whatever_was_to_be_told() {
         let (_, effects) = after(task, [Event::CleanedUp]);
         assert_eq!(effects, [Effect::Finish(Verdict::Forget)]);
     }
+}
+
+#[test]
+fn what_ends_a_task_that_is_being_prepared_waits_for_nothing() {
+    for (event, verdict) in [
+        (Event::Cancel, canceled().verdict),
+        (Event::LeaseLost, Verdict::Forget),
+        (Event::StopRunner, Verdict::GiveBack),
+    ] {
+        let task = state(vec![rule(ON_SUCCESS, false, 0)]);
+        let (task, effects) = after(task, [event]);
+        assert_eq!(effects, [Effect::Finish(verdict)]);
+        let (_, effects) = after(task, [Event::Prepared]);
+        assert_eq!(effects, [], "it is over");
+    }
+}
+
+#[test]
+fn a_step_that_fails_for_lack_of_memory_says_so() {
+    let ended = |code| Event::Exited {
+        step: 0,
+        exit: Exit::Code(code),
+        halt: false,
+        out_of_memory: Some(4 << 30),
+    };
+    let task = state(vec![rule(ON_SUCCESS, false, 0)]);
+    let (failed, effects) = after(task.clone(), [Event::Prepared, ended(137)]);
+    let said = |effect: &Effect| matches!(effect, Effect::Say { text, .. } if text.contains("the limit is 4 GiB"));
+    assert!(effects.iter().any(said), "{effects:?}");
+    let (_, effects) = after(failed, [Event::CleanedUp]);
+    let reason = EndReason::OutOfMemory {
+        step: 0,
+        name: "step".to_owned(),
+        limit_bytes: 4 << 30,
+    };
+    let verdict = Verdict::Report {
+        outcome: Outcome::Failed,
+        reason: Some(reason),
+    };
+    assert_eq!(effects, [Effect::Finish(verdict)]);
+    // A step that gets over it has passed.
+    let (_, effects) = after(task, [Event::Prepared, ended(0), Event::CleanedUp]);
+    assert_eq!(effects, [Effect::Finish(Verdict::PASSED)]);
 }
 
 #[test]

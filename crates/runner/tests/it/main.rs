@@ -4,6 +4,7 @@ mod checkout;
 mod checkout_git;
 mod checkout_mirror;
 mod checkout_remote;
+mod containers;
 mod faults;
 mod restart;
 mod running;

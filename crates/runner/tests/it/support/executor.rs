@@ -34,6 +34,14 @@ pub struct WorldState {
     pub counters: BTreeMap<String, u32>,
     /// Why nothing can be prepared.
     pub broken: Option<Fault>,
+    /// What `prepare` says of itself.
+    pub progress: Option<&'static str>,
+    /// What runs beside steps: it writes its name, waits for the gate of its name, and fails.
+    pub services: Vec<Service>,
+    /// The variables of an image.
+    pub image: Option<BTreeMap<String, String>>,
+    /// What the runner asked for.
+    pub requests: Vec<PrepareRequest>,
     /// `prepare` waits for the gate `prepare`.
     pub slow_prepare: bool,
 }
@@ -78,6 +86,8 @@ struct Place {
     world: Arc<World>,
     attempt: AttemptId,
     directory: PathBuf,
+    services: Vec<Service>,
+    image: Option<BTreeMap<String, String>>,
     term: CancellationToken,
     kill: CancellationToken,
 }
@@ -96,6 +106,11 @@ impl Executor for Scripted {
         &self,
         request: PrepareRequest,
     ) -> Result<Arc<dyn Environment>, ExecutorError> {
+        self.world
+            .with(|state| state.requests.push(request.clone()));
+        if let Some(said) = self.world.with(|state| state.progress) {
+            request.progress.write(said.into()).await;
+        }
         if self.world.with(|state| state.slow_prepare) {
             self.world
                 .with(|state| *state.counters.entry("preparing".into()).or_default() += 1);
@@ -117,6 +132,8 @@ impl Executor for Scripted {
             world: Arc::clone(&self.world),
             attempt: request.attempt,
             directory,
+            services: self.world.with(|state| state.services.clone()),
+            image: self.world.with(|state| state.image.clone()),
             term: CancellationToken::new(),
             kill: CancellationToken::new(),
         }))
@@ -201,6 +218,26 @@ impl Environment for Place {
         })
     }
 
+    fn variables(&self) -> Option<&BTreeMap<String, String>> {
+        self.image.as_ref()
+    }
+
+    fn services(&self) -> &[Service] {
+        &self.services
+    }
+
+    async fn follow_service(&self, index: usize, output: Arc<dyn Output>) -> Option<Exit> {
+        let name = &self.services[index].name;
+        output.write(format!("{name} is up\n").into()).await;
+        tokio::select! {
+            () = self.world.until(|state| state.open.contains(name)) => Some(Exit::Code(1)),
+            () = self.kill.cancelled() => {
+                output.write(format!("{name} is gone\n").into()).await;
+                None
+            }
+        }
+    }
+
     fn files(&self) -> Files<'_> {
         Files::Here(&self.directory)
     }
@@ -238,7 +275,7 @@ impl Environment for Place {
         Ok(ExecResult {
             exit,
             usage: Some(usage),
-            out_of_memory: None,
+            out_of_memory: request.script.contains("greedy").then_some(64 << 20),
         })
     }
 
