@@ -92,6 +92,12 @@ pub trait Environment: Send + Sync {
         None
     }
 
+    /// Where steps find the socket of a Docker Engine. None: they have none, also if they were
+    /// prepared with [`PrepareRequest::wants_docker`]. A step that needs one is then to be refused.
+    fn docker_socket(&self) -> Option<&str> {
+        None
+    }
+
     /// What runs beside the steps, such as a database.
     fn services(&self) -> &[Service] {
         &[]
