@@ -10,6 +10,8 @@ use async_trait::async_trait;
 use bollard::query_parameters::{InspectContainerOptionsBuilder, KillContainerOptionsBuilder};
 use futures_util::FutureExt;
 use outrider_model::AttemptId;
+use outrider_model::plan::DockerImage;
+use outrider_model::report::Exit;
 use tokio::sync::Mutex;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -20,9 +22,12 @@ use super::container::SOCKET;
 use super::death::Death;
 use super::engine::{Engine, status};
 use super::owner;
+use super::service::Services;
 use super::stream::Complaints;
 use crate::init::{InitClient, Ready};
-use crate::{Environment, ExecRequest, ExecResult, ExecutorError, Files, Handle, Output};
+use crate::{
+    Environment, ExecRequest, ExecResult, ExecutorError, Files, Handle, Output, Service,
+};
 
 /// How much longer than the grace the init may take before its container is killed.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -39,8 +44,11 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// The init does not answer any more: says why.
-    pub async fn why_lost(&self) -> ExecutorError {
+    /// Says why the init does not answer, if this is an error of that kind.
+    pub async fn explain(&self, error: ExecutorError) -> ExecutorError {
+        if self.init.lost().now_or_never().is_none() {
+            return error;
+        }
         let death = Death::of(&self.engine, &self.container).await;
         death.into_error(self.memory, self.complaints.text())
     }
@@ -89,11 +97,47 @@ impl Running {
     }
 }
 
+/// What runs beside the steps.
+#[derive(Default)]
+pub(super) struct Beside {
+    containers: Option<Services>,
+    listed: Vec<Service>,
+}
+
+impl Beside {
+    pub fn new(containers: Services, images: &[DockerImage]) -> Self {
+        let listed = images.iter().map(|image| Service {
+            name: match &image.name {
+                Some(name) => format!("{} ({name})", image.image),
+                None => image.image.clone(),
+            },
+        });
+        Self {
+            listed: listed.collect(),
+            containers: Some(containers),
+        }
+    }
+
+    async fn end(&self) -> Result<(), ExecutorError> {
+        match &self.containers {
+            Some(containers) => containers.end().await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// What was made for an attempt.
+pub(super) struct Place {
+    pub attempt: AttemptId,
+    pub running: Arc<Running>,
+    pub ready: Ready,
+    pub services: Beside,
+    /// Whether the Engine's socket is in it.
+    pub socket: bool,
+}
+
 pub(super) struct DockerEnvironment {
-    attempt: AttemptId,
-    running: Arc<Running>,
-    ready: Ready,
-    socket: bool,
+    place: Place,
     stopped: AtomicBool,
     /// Why the task was ended by the watch over its disk.
     exceeded: Arc<OnceLock<String>>,
@@ -104,18 +148,9 @@ pub(super) struct DockerEnvironment {
 
 impl DockerEnvironment {
     /// `watched` is the limit on storage that only we enforce.
-    pub fn new(
-        attempt: AttemptId,
-        running: Running,
-        ready: Ready,
-        socket: bool,
-        watched: Option<u64>,
-    ) -> Self {
+    pub fn new(place: Place, watched: Option<u64>) -> Self {
         let environment = Self {
-            attempt,
-            running: Arc::new(running),
-            ready,
-            socket,
+            place,
             stopped: AtomicBool::new(false),
             exceeded: Arc::default(),
             removed: Mutex::new(false),
@@ -129,7 +164,7 @@ impl DockerEnvironment {
     }
 
     fn watch(&self, limit: u64) {
-        let (running, exceeded) = (Arc::clone(&self.running), Arc::clone(&self.exceeded));
+        let (running, exceeded) = (Arc::clone(&self.place.running), Arc::clone(&self.exceeded));
         let over = self.over.clone();
         self.tasks.spawn(async move {
             over.run_until_cancelled(watch_storage(&running, limit, &exceeded))
@@ -145,13 +180,12 @@ impl DockerEnvironment {
         if let Some(why) = self.exceeded.get() {
             return Err(ExecutorError::user(why, None));
         }
-        if result.is_err() && self.running.init.lost().now_or_never().is_some() {
-            if self.stopped.load(Ordering::Acquire) {
-                return result;
+        match result {
+            Err(error) if !self.stopped.load(Ordering::Acquire) => {
+                Err(self.place.running.explain(error).await)
             }
-            return Err(self.running.why_lost().await);
+            result => result,
         }
-        result
     }
 }
 
@@ -176,28 +210,37 @@ async fn watch_storage(running: &Running, limit: u64, exceeded: &OnceLock<String
 impl Environment for DockerEnvironment {
     fn handle(&self) -> Handle {
         Handle::Docker(DockerHandle {
-            attempt: self.attempt,
+            attempt: self.place.attempt,
         })
     }
 
     fn files(&self) -> Files<'_> {
-        Files::Inside(&self.running.init)
+        Files::Inside(&self.place.running.init)
     }
 
     fn variables(&self) -> Option<&BTreeMap<String, String>> {
-        Some(&self.ready.variables)
+        Some(&self.place.ready.variables)
     }
 
     fn default_shell(&self) -> Option<&[String]> {
-        Some(&self.ready.shell)
+        Some(&self.place.ready.shell)
     }
 
     fn docker_socket(&self) -> Option<&str> {
-        self.socket.then_some(SOCKET)
+        self.place.socket.then_some(SOCKET)
+    }
+
+    fn services(&self) -> &[Service] {
+        &self.place.services.listed
+    }
+
+    async fn follow_service(&self, index: usize, output: Arc<dyn Output>) -> Option<Exit> {
+        let containers = self.place.services.containers.as_ref()?;
+        containers.follow(index, output).await
     }
 
     fn resolve(&self, path: &str) -> PathBuf {
-        crate::resolve(&self.ready.home, &self.ready.working_directory, path)
+        crate::resolve(&self.place.ready.home, &self.place.ready.working_directory, path)
     }
 
     async fn exec(
@@ -209,7 +252,7 @@ impl Environment for DockerEnvironment {
             let message = "the environment was stopped, no step can start in it any more";
             return Err(ExecutorError::infrastructure(message, None));
         }
-        let result = self.running.init.exec(request, output).await;
+        let result = self.place.running.init.exec(request, output).await;
         self.judge(result).await
     }
 
@@ -218,7 +261,7 @@ impl Environment for DockerEnvironment {
         if self.over.is_cancelled() {
             return Ok(());
         }
-        self.running.stop(grace).await
+        self.place.running.stop(grace).await
     }
 
     async fn cleanup(&self) -> Result<(), ExecutorError> {
@@ -230,7 +273,9 @@ impl Environment for DockerEnvironment {
         self.over.cancel();
         self.tasks.close();
         self.tasks.wait().await;
-        self.running.remove().await?;
+        let services = self.place.services.end().await;
+        self.place.running.remove().await?;
+        services?;
         *removed = true;
         Ok(())
     }

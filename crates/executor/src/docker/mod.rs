@@ -6,6 +6,7 @@
 //! Engine closes that stdin: the init ends, and the container is removed. What is left all the same
 //! is found by its labels (`owner`).
 
+mod care;
 mod check;
 mod container;
 mod death;
@@ -16,6 +17,7 @@ mod limits;
 mod owner;
 mod prepare;
 mod program;
+mod service;
 mod settings;
 mod stream;
 
@@ -27,7 +29,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
 use self::engine::Engine;
-use self::image::Images;
+use self::care::Care;
+use self::image::{HostLogins, Images, Patience};
 use self::limits::Host;
 use self::owner::{Owner, remove_attempt};
 use self::prepare::Preparation;
@@ -57,6 +60,7 @@ struct Base {
     host: Host,
     owner: Owner,
     images: Images,
+    care: Arc<Care>,
     program: Program,
     /// Whether the program's volume was seen to be complete.
     program_is_there: OnceCell<()>,
@@ -72,9 +76,21 @@ impl Base {
             ExecutorError::infrastructure(message, error)
         })?;
         owner.sweep(&engine).await;
+        let docker = engine.docker();
+        let care = Arc::new(Care::new(docker.clone(), settings.images, folder));
+        let logins = HostLogins::of_user();
+        let books = Arc::clone(&care);
+        let images = Images::new(
+            docker.clone(),
+            settings.pull,
+            logins,
+            books,
+            Patience::default(),
+        );
         Ok(Self {
             host: Host::of(engine.info()),
-            images: Images::new(engine.docker().clone()),
+            images,
+            care,
             engine: Arc::new(engine),
             owner,
             program,

@@ -5,22 +5,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::errors::Error;
+use bollard::models::HostConfig;
 use bollard::query_parameters::CreateContainerOptionsBuilder;
-use futures_util::FutureExt;
 use outrider_model::plan::{DockerImage, EnvironmentKind};
 use tokio::time::timeout;
 
 use super::Base;
-use super::container::Primary;
+use super::container::{Primary, confine, limit};
 use super::death::Death;
-use super::environment::{DockerEnvironment, Running};
+use super::environment::{Beside, DockerEnvironment, Place, Running};
 use super::image::Provided;
 use super::limits::effective;
 use super::owner::{self, Role};
+use super::service::{Services, ServicesRequest};
 use super::settings::{DockerSettings, Limits};
 use super::stream::attach;
 use crate::init::{InitClient, SetUp};
-use crate::{ExecutorError, Fault, PrepareRequest};
+use crate::{ExecutorError, PrepareRequest};
 
 /// How long an init may take to say something. On a busy host a container starts in seconds.
 const START: Duration = Duration::from_secs(120);
@@ -59,7 +60,17 @@ impl<'a> Preparation<'a> {
         })
     }
 
+    /// Makes it, and looks after the Engine's disk meanwhile. On error nothing is left.
     pub async fn run(self) -> Result<DockerEnvironment, ExecutorError> {
+        let (environment, warning) = tokio::join!(self.make(), self.base.care.care_if_due());
+        if let Some(warning) = warning {
+            let line = format!("{warning}\n");
+            self.request.progress.write(line.into()).await;
+        }
+        environment
+    }
+
+    async fn make(&self) -> Result<DockerEnvironment, ExecutorError> {
         let image = self.provide().await?;
         let container = self.create(&image.id).await?;
         match self.start(&container, image).await {
@@ -112,28 +123,65 @@ impl Preparation<'_> {
             .map_err(|error| base.engine.error("the task's container could not be made", error))
     }
 
-    /// Starts the container and makes it ready for steps.
+    /// Starts the container and makes it ready for steps, with all that runs beside it.
     async fn start(
         &self,
         container: &str,
         image: Provided,
     ) -> Result<DockerEnvironment, ExecutorError> {
-        let running = self.boot(container).await?;
+        let running = Arc::new(self.boot(container).await?);
         let ready = match running.init.set_up(self.set_up(image)).await {
             Ok(ready) => ready,
-            Err(error) if error.fault == Fault::User => return Err(error),
-            Err(error) if running.init.lost().now_or_never().is_none() => return Err(error),
-            Err(_) => return Err(running.why_lost().await),
+            Err(error) => return Err(running.explain(error).await),
         };
+        let services = self.start_services(&running).await?;
         let watched = self
             .limits
             .storage
             .filter(|_| !self.base.host.limits_storage);
-        let socket = self.socket().is_some();
-        let attempt = self.request.attempt;
-        Ok(DockerEnvironment::new(
-            attempt, running, ready, socket, watched,
-        ))
+        let place = Place {
+            attempt: self.request.attempt,
+            running,
+            ready,
+            services,
+            socket: self.socket().is_some(),
+        };
+        Ok(DockerEnvironment::new(place, watched))
+    }
+
+    async fn start_services(&self, running: &Arc<Running>) -> Result<Beside, ExecutorError> {
+        if self.beside.is_empty() {
+            return Ok(Beside::default());
+        }
+        let Self { base, request, .. } = self;
+        let mut images = Vec::new();
+        for image in self.beside {
+            let provided = base
+                .images
+                .provide(image, &request.variables, &request.progress)
+                .await?;
+            images.push((image.clone(), provided));
+        }
+        let class = request.resource_class.as_deref();
+        let limits = effective(&self.settings.service_limits, class, &base.host);
+        let mut config = HostConfig::default();
+        limit(&mut config, &limits, &base.host);
+        confine(&mut config, &self.settings.privileges);
+        let asked = Arc::clone(running);
+        let services = ServicesRequest {
+            images,
+            primary: running.container.clone(),
+            labels: base.owner.labels(request.attempt, Role::Service),
+            limits: config,
+            listening: Arc::new(move || {
+                let running = Arc::clone(&asked);
+                Box::pin(async move { running.init.listening().await })
+            }),
+            ready_within: None,
+        };
+        let docker = base.engine.docker().clone();
+        let services = Services::start(docker, services, &request.progress).await?;
+        Ok(Beside::new(services, self.beside))
     }
 
     async fn boot(&self, container: &str) -> Result<Running, ExecutorError> {
