@@ -179,7 +179,7 @@ pub trait Inside: Send + Sync {
 }
 
 /// The program itself, to be run inside an environment.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ToolRequest {
     /// Its arguments, without its name.
     pub arguments: Vec<String>,
@@ -281,7 +281,7 @@ impl fmt::Debug for PrepareRequest {
 }
 
 /// One script to run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ExecRequest {
     /// The interpreter and its arguments, for example `/bin/bash`, `-eo`, `pipefail`. The path of
     /// a file that holds the script is added as the last argument: scripts may be longer than an
@@ -296,7 +296,7 @@ pub struct ExecRequest {
 }
 
 /// How a script ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExecResult {
     /// How its own process ended.
     pub exit: Exit,
@@ -358,7 +358,7 @@ pub struct ExecutorError {
 }
 
 /// Who has to mend an error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Fault {
     /// The author of the config or the code: a shell that does not exist, say.
     User,

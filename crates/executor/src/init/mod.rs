@@ -1,2 +1,64 @@
 //! The first process of a container (`outrider task-init`): it starts steps and ends them, and is
 //! spoken to over one stream of bytes.
+//!
+//! The runner holds the other end of its stdin and stdout. When that end closes, whatever the
+//! reason, the init ends every process and itself, and with it the container.
+
+mod client;
+mod files;
+mod link;
+mod protocol;
+mod server;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use outrider_model::AttemptId;
+use serde::{Deserialize, Serialize};
+
+pub use self::client::InitClient;
+pub use self::server::main;
+
+/// The hidden verb of the command line by which the init is started.
+pub const VERB: &str = "task-init";
+
+/// What makes a waiting container ready for a task.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SetUp {
+    /// Which attempt will run; its processes can be told by it.
+    pub attempt: AttemptId,
+    /// The user of the steps: a name or an id, with a group after a colon where one is wanted.
+    /// None: root, or whoever the init itself runs as.
+    pub user: Option<String>,
+    /// Groups that the user is given besides its own.
+    pub extra_groups: Vec<u32>,
+    /// The variables of the image.
+    pub environment: BTreeMap<String, String>,
+    /// As in the config, for example `~/project`.
+    pub working_directory: String,
+    /// Names that mean this host.
+    pub hosts: Vec<String>,
+    /// How much memory there is, in bytes, if it is limited.
+    pub memory_limit: Option<u64>,
+    /// How this program is run inside: the words of its command line before the arguments.
+    pub tool: Vec<String>,
+}
+
+/// What a container turned out to be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ready {
+    /// What `~` means.
+    pub home: PathBuf,
+    /// The user's name, or its id if it has none.
+    pub user: String,
+    /// The user's id.
+    pub uid: u32,
+    /// The user's main group.
+    pub gid: u32,
+    /// Where the job works. It exists.
+    pub working_directory: PathBuf,
+    /// The shell of steps that name none.
+    pub shell: Vec<String>,
+    /// What steps see before anybody adds anything.
+    pub variables: BTreeMap<String, String>,
+}

@@ -190,7 +190,10 @@ fn try_to_start_in(cgroup: &Cgroup) -> Result<(), String> {
         environment: &[std::ptr::null()],
         directory: c"/",
         stdin: null.as_fd(),
-        output: null.as_fd(),
+        stdout: null.as_fd(),
+        stderr: null.as_fd(),
+        credentials: None,
+        expendable: false,
         cgroup: Some(cgroup.as_fd()),
         new_session: false,
     };

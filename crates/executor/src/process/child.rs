@@ -29,19 +29,19 @@ struct Leader {
 }
 
 /// Permission to make a child; see [`register`].
-pub(super) fn announce_birth() -> RwLockReadGuard<'static, ()> {
+pub(crate) fn announce_birth() -> RwLockReadGuard<'static, ()> {
     BIRTHS.read().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// While this is held every child of ours that is not a leader was started by someone else, or was
 /// given to us by the kernel.
-pub(super) fn hold_births() -> RwLockWriteGuard<'static, ()> {
+pub(crate) fn hold_births() -> RwLockWriteGuard<'static, ()> {
     BIRTHS.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Notes whose child this is. An older entry with the same id is of a session that has ended, or
 /// the kernel would not have given the id away again.
-pub(super) fn register(pid: i32, attempt: AttemptId, _birth: &RwLockReadGuard<'static, ()>) {
+pub(crate) fn register(pid: i32, attempt: AttemptId, _birth: &RwLockReadGuard<'static, ()>) {
     leaders(|all| {
         all.insert(
             pid,
@@ -54,17 +54,17 @@ pub(super) fn register(pid: i32, attempt: AttemptId, _birth: &RwLockReadGuard<'s
 }
 
 /// Forgets the leaders of an attempt. All its processes have ended.
-pub(super) fn forget(attempt: AttemptId) {
+pub(crate) fn forget(attempt: AttemptId) {
     leaders(|all| all.retain(|_, leader| leader.attempt != attempt));
 }
 
 /// Whose session this is.
-pub(super) fn attempt_of_session(session: i32) -> Option<AttemptId> {
+pub(crate) fn attempt_of_session(session: i32) -> Option<AttemptId> {
     leaders(|all| all.get(&session).map(|leader| leader.attempt))
 }
 
 /// Whether someone here waits for this child.
-pub(super) fn is_awaited(pid: i32) -> bool {
+pub(crate) fn is_awaited(pid: i32) -> bool {
     leaders(|all| all.get(&pid).is_some_and(|leader| !leader.waited_for))
 }
 
@@ -74,7 +74,7 @@ fn leaders<T>(f: impl FnOnce(&mut HashMap<i32, Leader>) -> T) -> T {
 
 /// A running script.
 #[derive(Debug)]
-pub(super) struct Child {
+pub(crate) struct Child {
     pid: i32,
     pidfd: AsyncFd<std::os::fd::OwnedFd>,
 }
@@ -93,6 +93,10 @@ impl Child {
         }
     }
 
+    pub const fn pid(&self) -> i32 {
+        self.pid
+    }
+
     /// Waits for its end. To be called until it has returned once; it may be dropped before.
     pub async fn wait(&self) -> io::Result<ExecResult> {
         // A pidfd becomes readable when the process ends, and stays so.
@@ -109,7 +113,7 @@ impl Child {
 }
 
 /// Waits for a child that has ended or is about to, and forgets how it ended.
-pub(super) fn reap(pid: i32) {
+pub(crate) fn reap(pid: i32) {
     let _ = wait4(pid);
 }
 

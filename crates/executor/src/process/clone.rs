@@ -12,33 +12,46 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicI32, Ordering};
 
 /// What the child becomes.
-pub(super) struct Program<'a> {
+pub(crate) struct Program<'a> {
     pub path: &'a CStr,
     /// Ends with a null pointer, as does `environment`.
     pub arguments: &'a [*const c_char],
     pub environment: &'a [*const c_char],
     pub directory: &'a CStr,
     pub stdin: BorrowedFd<'a>,
-    /// Both stdout and stderr.
-    pub output: BorrowedFd<'a>,
+    pub stdout: BorrowedFd<'a>,
+    pub stderr: BorrowedFd<'a>,
     pub cgroup: Option<BorrowedFd<'a>>,
     /// Whether it becomes a session of its own, else only a process group. Both have no terminal.
     pub new_session: bool,
+    /// Whom it becomes; otherwise it stays who we are.
+    pub credentials: Option<&'a Credentials>,
+    /// Whether it is to be ended before us when memory runs out.
+    pub expendable: bool,
+}
+
+/// Who a process is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Credentials {
+    pub uid: u32,
+    pub gid: u32,
+    pub groups: Vec<u32>,
 }
 
 /// What the child was doing when it failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]
-pub(super) enum Stage {
+pub(crate) enum Stage {
     Clone = 1,
     Streams,
+    Credentials,
     Directory,
     Execute,
 }
 
 /// A child that runs its program.
 #[derive(Debug)]
-pub(super) struct Cloned {
+pub(crate) struct Cloned {
     pub pid: i32,
     pub pidfd: OwnedFd,
 }
@@ -56,7 +69,7 @@ struct Birth<'a> {
 }
 
 /// Starts the program. The caller must wait for it.
-pub(super) fn start(program: &Program<'_>) -> Result<Cloned, (Stage, io::Error)> {
+pub(crate) fn start(program: &Program<'_>) -> Result<Cloned, (Stage, io::Error)> {
     debug_assert!(program.arguments.last().is_some_and(|last| last.is_null()));
     debug_assert!(
         program
@@ -80,6 +93,7 @@ pub(super) fn start(program: &Program<'_>) -> Result<Cloned, (Stage, io::Error)>
     let stage = match birth.failure.stage.load(Ordering::Relaxed) {
         0 => return Ok(cloned),
         stage if stage == Stage::Streams as i32 => Stage::Streams,
+        stage if stage == Stage::Credentials as i32 => Stage::Credentials,
         stage if stage == Stage::Directory as i32 => Stage::Directory,
         _ => Stage::Execute,
     };
@@ -280,7 +294,8 @@ extern "C" fn be_born(birth: *const Birth<'_>) -> ! {
     reason = "between clone and execve there are only system calls"
 )]
 fn become_program(program: &Program<'_>) -> Stage {
-    let (stdin, output) = (program.stdin.as_raw_fd(), program.output.as_raw_fd());
+    let stdin = program.stdin.as_raw_fd();
+    let (stdout, stderr) = (program.stdout.as_raw_fd(), program.stderr.as_raw_fd());
     // SAFETY: every pointer comes from a borrow in `program`, or from a local that the call only
     // reads; all calls are on the list of signal-safety(7).
     unsafe {
@@ -290,7 +305,7 @@ fn become_program(program: &Program<'_>) -> Stage {
             libc::setpgid(0, 0);
             give_up_terminal();
         }
-        if libc::dup2(stdin, 0) < 0 || libc::dup2(output, 1) < 0 || libc::dup2(output, 2) < 0 {
+        if libc::dup2(stdin, 0) < 0 || libc::dup2(stdout, 1) < 0 || libc::dup2(stderr, 2) < 0 {
             return Stage::Streams;
         }
         // Our own descriptors close by themselves; this is for those that we have inherited.
@@ -301,6 +316,14 @@ fn become_program(program: &Program<'_>) -> Stage {
             u32::MAX,
             libc::CLOSE_RANGE_CLOEXEC,
         );
+        if program.expendable {
+            become_expendable();
+        }
+        if let Some(credentials) = program.credentials
+            && become_user(credentials) < 0
+        {
+            return Stage::Credentials;
+        }
         if libc::chdir(program.directory.as_ptr()) < 0 {
             return Stage::Directory;
         }
@@ -312,6 +335,41 @@ fn become_program(program: &Program<'_>) -> Stage {
         );
     }
     Stage::Execute
+}
+
+/// The kernel looks at it when it chooses whom to end. Where it is refused, we go on.
+#[expect(
+    unsafe_code,
+    reason = "between clone and execve there are only system calls"
+)]
+fn become_expendable() {
+    // SAFETY: the path and the text are constants, and the descriptor is our own.
+    unsafe {
+        let path = c"/proc/self/oom_score_adj".as_ptr();
+        let file = libc::open(path, libc::O_WRONLY | libc::O_CLOEXEC);
+        if file >= 0 {
+            libc::write(file, c"500".as_ptr().cast(), 3);
+            libc::close(file);
+        }
+    }
+}
+
+/// The system calls themselves: the functions of the same names tell all threads of the process,
+/// and those are the parent's.
+#[expect(
+    unsafe_code,
+    reason = "between clone and execve there are only system calls"
+)]
+fn become_user(credentials: &Credentials) -> libc::c_long {
+    let Credentials { uid, gid, groups } = credentials;
+    // SAFETY: the only pointer comes with its length from a borrowed slice.
+    unsafe {
+        let result = libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr());
+        if result < 0 || libc::syscall(libc::SYS_setresgid, *gid, *gid, *gid) < 0 {
+            return -1;
+        }
+        libc::syscall(libc::SYS_setresuid, *uid, *uid, *uid)
+    }
 }
 
 /// A program that asks its user for a password must fail at once: stopped in the background, it

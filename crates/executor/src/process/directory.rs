@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 /// Makes a directory that must not exist, and those above it that do not.
-pub(super) fn create_private(path: &Path) -> io::Result<()> {
+pub(crate) fn create_private(path: &Path) -> io::Result<()> {
     let create = || DirBuilder::new().mode(0o700).create(path);
     match (create(), path.parent()) {
         (Err(error), Some(parent)) if error.kind() == io::ErrorKind::NotFound => {
@@ -18,13 +18,13 @@ pub(super) fn create_private(path: &Path) -> io::Result<()> {
 }
 
 /// Makes a directory and those above it that do not exist.
-pub(super) fn create_all_private(path: &Path) -> io::Result<()> {
+pub(crate) fn create_all_private(path: &Path) -> io::Result<()> {
     DirBuilder::new().mode(0o700).recursive(true).create(path)
 }
 
 /// Writes a file that only its owner can read. One that is there is written anew: on disks that
 /// costs far less than making a file. A link is not followed.
-pub(super) fn write_private(path: &Path, text: &str) -> io::Result<()> {
+pub(crate) fn write_private(path: &Path, text: &str) -> io::Result<()> {
     let open = || {
         OpenOptions::new()
             .write(true)
@@ -45,7 +45,7 @@ pub(super) fn write_private(path: &Path, text: &str) -> io::Result<()> {
 }
 
 /// Removes a directory and all below it; links are removed, not followed. It may be gone already.
-pub(super) fn remove_all(path: &Path) -> io::Result<()> {
+pub(crate) fn remove_all(path: &Path) -> io::Result<()> {
     match remove(path) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             // Tools make directories read-only, Go's module cache for one.

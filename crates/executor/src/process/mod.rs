@@ -7,18 +7,18 @@
 
 mod cgroup;
 mod check;
-mod child;
-mod clone;
+pub(crate) mod child;
+pub(crate) mod clone;
 mod containment;
 mod directory;
 mod environment;
 mod home;
-mod orphans;
-mod pipe;
-mod proc;
+pub(crate) mod orphans;
+pub(crate) mod pipe;
+pub(crate) mod proc;
 mod readiness;
-mod relay;
-mod spawn;
+pub(crate) mod relay;
+pub(crate) mod spawn;
 mod sweep;
 
 use std::io;
@@ -36,6 +36,7 @@ use tokio_util::task::TaskTracker;
 
 use self::cgroup::{Cgroup, Cgroups};
 use self::containment::Containment;
+pub(crate) use self::directory::remove_all;
 use self::environment::{Phase, ProcessEnvironment, State};
 use self::home::Homes;
 use self::spawn::infrastructure;

@@ -14,12 +14,12 @@ use super::child;
 use super::proc::Stat;
 
 /// From now on orphans below this process come to it instead of the host's first process.
-pub(super) fn adopt() -> io::Result<()> {
+pub(crate) fn adopt() -> io::Result<()> {
     Ok(set_child_subreaper(Some(getpid()))?)
 }
 
 /// Waits for the orphans that have ended, if there may be some.
-pub(super) fn reap() {
+pub(crate) fn reap() {
     if come_to_us()
         && some_child_has_ended()
         && let Ok(all) = Stat::all()
@@ -30,7 +30,7 @@ pub(super) fn reap() {
 
 /// Waits for the orphans among these processes that have ended. What we or others in this process
 /// start is left alone: leaders are known, and what others start stays in our session.
-pub(super) fn reap_among(all: &[Stat]) {
+pub(crate) fn reap_among(all: &[Stat]) {
     let Some(own) = Stat::own() else { return };
     let is_orphan = |stat: &&Stat| {
         let child = stat.parent == own.identity.pid && stat.session != own.session;
@@ -53,12 +53,12 @@ fn is_awaited(stat: &Stat) -> bool {
 }
 
 /// Whether orphans below this process become its children.
-pub(super) fn come_to_us() -> bool {
+pub(crate) fn come_to_us() -> bool {
     getpid() == Pid::INIT || child_subreaper().is_ok_and(|on| on.is_some())
 }
 
 /// Whether this process has no children at all: then it has no orphans and nobody below it either.
-pub(super) fn childless() -> bool {
+pub(crate) fn childless() -> bool {
     let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
     matches!(waitid(WaitId::All, look), Err(rustix::io::Errno::CHILD))
 }

@@ -19,7 +19,7 @@ const LARGE_PIPE: usize = 1 << 20;
 
 /// The reading end.
 #[derive(Debug)]
-pub(super) struct PipeReader {
+pub(crate) struct PipeReader {
     pipe: AsyncFd<OwnedFd>,
     buffer: BytesMut,
     size: usize,
@@ -27,7 +27,7 @@ pub(super) struct PipeReader {
 }
 
 /// A pipe: what we read from, and what becomes the script's stdout and stderr.
-pub(super) fn pipe() -> io::Result<(PipeReader, OwnedFd)> {
+pub(crate) fn pipe() -> io::Result<(PipeReader, OwnedFd)> {
     let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
     // Only our end: programs do not expect theirs to refuse a write.
     fcntl_setfl(&read, OFlags::NONBLOCK)?;
@@ -46,7 +46,7 @@ pub(super) fn pipe() -> io::Result<(PipeReader, OwnedFd)> {
 
 /// What a look into the pipe found.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Now {
+pub(crate) enum Now {
     Bytes(Bytes),
     Nothing,
     /// Nobody has the writing end any more.

@@ -10,7 +10,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_si
 /// One process, without the danger of mistaking another for it: process ids are used again, but
 /// not together with the same time of start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Identity {
+pub(crate) struct Identity {
     pub pid: i32,
     /// Clock ticks between the start of the host and of the process.
     start: u64,
@@ -37,7 +37,7 @@ impl Identity {
 }
 
 /// A descriptor of the process with this id, unless there is none.
-pub(super) fn open_pidfd(pid: i32) -> io::Result<Option<OwnedFd>> {
+pub(crate) fn open_pidfd(pid: i32) -> io::Result<Option<OwnedFd>> {
     let Some(pid) = Pid::from_raw(pid) else {
         return Ok(None);
     };
@@ -49,7 +49,7 @@ pub(super) fn open_pidfd(pid: i32) -> io::Result<Option<OwnedFd>> {
 }
 
 /// Signals the process behind a descriptor. It is no error if it has ended.
-pub(super) fn send(pidfd: &OwnedFd, signal: Signal) -> io::Result<()> {
+pub(crate) fn send(pidfd: &OwnedFd, signal: Signal) -> io::Result<()> {
     match pidfd_send_signal(pidfd, signal) {
         Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
         Err(error) => Err(error.into()),
@@ -58,7 +58,7 @@ pub(super) fn send(pidfd: &OwnedFd, signal: Signal) -> io::Result<()> {
 
 /// One line of `/proc/PID/stat`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stat {
+pub(crate) struct Stat {
     pub identity: Identity,
     pub parent: i32,
     pub group: i32,
@@ -138,7 +138,7 @@ impl Stat {
 
 /// Whether the process was started with this `NAME=value` in its environment. Of processes that we
 /// may not look into, and of those that have ended, nothing can be seen.
-pub(super) fn has_variable(pid: i32, variable: &str) -> bool {
+pub(crate) fn has_variable(pid: i32, variable: &str) -> bool {
     std::fs::read(format!("/proc/{pid}/environ")).is_ok_and(|bytes| {
         bytes
             .split(|&byte| byte == 0)

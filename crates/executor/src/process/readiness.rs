@@ -11,7 +11,7 @@ use tokio::io::unix::AsyncFd;
     unsafe_code,
     reason = "the safe constructors are deprecated: the trait they take is safe"
 )]
-pub(super) fn watch(descriptor: OwnedFd) -> Result<AsyncFd<OwnedFd>, (OwnedFd, io::Error)> {
+pub(crate) fn watch(descriptor: OwnedFd) -> Result<AsyncFd<OwnedFd>, (OwnedFd, io::Error)> {
     // SAFETY: an `OwnedFd` names the same open descriptor from here to its end.
     let registered = unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) };
     registered.map_err(|error| error.into_parts())

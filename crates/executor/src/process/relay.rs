@@ -11,14 +11,14 @@ use super::pipe::{Now, PipeReader};
 use crate::{ExecResult, Output};
 
 /// The reading half of one script.
-pub(super) struct Relay {
+pub(crate) struct Relay {
     pub reader: PipeReader,
     pub ended: CancellationToken,
 }
 
 /// Hands over what a script writes until its process ends. If others have its pipe then, a task of
 /// `tasks` goes on until they have ended too.
-pub(super) async fn follow_script(
+pub(crate) async fn follow_script(
     child: Child,
     mut relay: Relay,
     output: Arc<dyn Output>,

@@ -19,7 +19,7 @@ use crate::{ExecRequest, ExecutorError};
 const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// A script that is ready to be started.
-pub(super) struct Launch<'a> {
+pub(crate) struct Launch<'a> {
     pub attempt: AttemptId,
     pub prefix: &'a [String],
     pub request: &'a ExecRequest,
@@ -37,7 +37,7 @@ impl Launch<'_> {
         let path = find_program(words[0], &request.environment);
         let arguments = words.iter().map(|word| text(word, "the shell's arguments"));
         let arguments = arguments.collect::<Result<Vec<_>, _>>()?;
-        let environment = self.environment()?;
+        let environment = environment(&request.environment, self.attempt)?;
         let null = std::fs::File::open("/dev/null").map_err(|e| self.describe(Stage::Clone, e))?;
         let program = Program {
             path: &text(path.as_os_str(), "the shell's path")?,
@@ -48,12 +48,15 @@ impl Launch<'_> {
                 "the working directory",
             )?,
             stdin: null.as_fd(),
-            output: self.output.as_fd(),
+            stdout: self.output.as_fd(),
+            stderr: self.output.as_fd(),
             cgroup: self.cgroup,
             // Orphans are told by their session from other children of this process. Where none
             // come to us we can do without: with it the kernel's autogroup (see sched(7)) makes a
             // scheduling group for each script, which costs a tenth of a short one.
             new_session: self.cgroup.is_none() || orphans::come_to_us(),
+            credentials: None,
+            expendable: false,
         };
         let birth = child::announce_birth();
         let cloned =
@@ -63,38 +66,10 @@ impl Launch<'_> {
         Child::watch(cloned).map_err(|error| self.describe(Stage::Clone, error))
     }
 
-    fn environment(&self) -> Result<Vec<CString>, ExecutorError> {
-        let own = (VARIABLE, self.attempt.to_string());
-        let others = self
-            .request
-            .environment
-            .iter()
-            .filter(|(name, _)| *name != VARIABLE);
-        let mut entries = Vec::with_capacity(self.request.environment.len() + 1);
-        for (name, value) in others {
-            let entry = format!("{name}={value}");
-            entries.push(CString::new(entry).map_err(|_| {
-                ExecutorError::user(
-                    format!(
-                        "the environment variable `{}` contains a NUL byte\n\
-                         no program can be given one: remove it from the value",
-                        name.escape_debug()
-                    ),
-                    None,
-                )
-            })?);
-        }
-        entries.push(text(
-            OsStr::new(&format!("{}={}", own.0, own.1)),
-            "an attempt's id",
-        )?);
-        Ok(entries)
-    }
-
     fn describe(&self, stage: Stage, error: io::Error) -> ExecutorError {
         let directory = self.request.working_directory.display();
         match stage {
-            Stage::Clone | Stage::Streams => {
+            Stage::Clone | Stage::Streams | Stage::Credentials => {
                 infrastructure("a process for the step could not be started", error)
             }
             Stage::Directory => ExecutorError::user(
@@ -139,8 +114,36 @@ impl Launch<'_> {
     }
 }
 
+/// The variables of a process of this attempt.
+pub(crate) fn environment(
+    variables: &BTreeMap<String, String>,
+    attempt: AttemptId,
+) -> Result<Vec<CString>, ExecutorError> {
+    let own = (VARIABLE, attempt.to_string());
+    let others = variables.iter().filter(|(name, _)| *name != VARIABLE);
+    let mut entries = Vec::with_capacity(variables.len() + 1);
+    for (name, value) in others {
+        let entry = format!("{name}={value}");
+        entries.push(CString::new(entry).map_err(|_| {
+            ExecutorError::user(
+                format!(
+                    "the environment variable `{}` contains a NUL byte\n\
+                     no program can be given one: remove it from the value",
+                    name.escape_debug()
+                ),
+                None,
+            )
+        })?);
+    }
+    entries.push(text(
+        OsStr::new(&format!("{}={}", own.0, own.1)),
+        "an attempt's id",
+    )?);
+    Ok(entries)
+}
+
 /// An error of the host, with what helps against the usual causes.
-pub(super) fn infrastructure(what: &str, error: io::Error) -> ExecutorError {
+pub(crate) fn infrastructure(what: &str, error: io::Error) -> ExecutorError {
     let advice = match error.raw_os_error() {
         Some(libc::EAGAIN) => "raise the limit on processes: `ulimit -u`, or `TasksMax` in systemd",
         Some(libc::EMFILE | libc::ENFILE) => "raise the limit on open files: `ulimit -n`",
@@ -155,7 +158,7 @@ pub(super) fn infrastructure(what: &str, error: io::Error) -> ExecutorError {
 }
 
 /// As a shell would find it. What is not found is returned as it is, so that executing it fails.
-fn find_program(name: &OsStr, environment: &BTreeMap<String, String>) -> PathBuf {
+pub(crate) fn find_program(name: &OsStr, environment: &BTreeMap<String, String>) -> PathBuf {
     if name.as_bytes().contains(&b'/') {
         return name.into();
     }
@@ -170,14 +173,14 @@ fn find_program(name: &OsStr, environment: &BTreeMap<String, String>) -> PathBuf
         .unwrap_or_else(|| name.into())
 }
 
-fn text(word: &OsStr, what: &str) -> Result<CString, ExecutorError> {
+pub(crate) fn text(word: &OsStr, what: &str) -> Result<CString, ExecutorError> {
     CString::new(word.as_bytes()).map_err(|_| {
         let message = format!("a NUL byte in {what}\nno program can be given one: remove it");
         ExecutorError::user(message, None)
     })
 }
 
-fn pointers(words: &[CString]) -> Vec<*const c_char> {
+pub(crate) fn pointers(words: &[CString]) -> Vec<*const c_char> {
     words
         .iter()
         .map(|word| word.as_ptr())

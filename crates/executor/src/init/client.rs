@@ -1,0 +1,367 @@
+//! The runner's side of the connection.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, DuplexStream};
+use tokio::sync::{oneshot, watch};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+use super::link::{Inbox, Item, Link, Outlet, write_frames};
+use super::protocol::{
+    CHUNK, Frame, Greeting, Kind, Request, VERSION, WireError, malformed, parse,
+};
+use super::{Ready, SetUp, files};
+use crate::{ExecRequest, ExecResult, ExecutorError, Inside, Output, Tool, ToolRequest};
+
+/// How long a container may take to end once the init was told to.
+const ENDING: Duration = Duration::from_secs(10);
+
+/// A connection to an init. Dropping it ends the init.
+pub struct InitClient {
+    link: Arc<Link>,
+    next_channel: AtomicU32,
+    lost: watch::Receiver<Option<Arc<io::Error>>>,
+    tasks: TaskTracker,
+    _connection: DropGuard,
+}
+
+impl InitClient {
+    /// Waits for the init's greeting and checks its version.
+    pub async fn connect(
+        reader: impl AsyncRead + Send + Unpin + 'static,
+        writer: impl AsyncWrite + Send + Unpin + 'static,
+    ) -> Result<Self, ExecutorError> {
+        let mut reader = BufReader::with_capacity(CHUNK, reader);
+        greet(&mut reader).await?;
+        let (link, frames) = Link::new();
+        let (tell, lost) = watch::channel(None);
+        let connection = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        let (ended, receiving) = (connection.clone(), link.clone());
+        tasks.spawn(async move {
+            let why = tokio::select! {
+                why = receive(&receiving, reader) => why,
+                () = ended.cancelled() => io::ErrorKind::ConnectionAborted.into(),
+            };
+            // First the cause: who sees the end asks for it.
+            tell.send_replace(Some(Arc::new(why)));
+            receiving.end();
+            ended.cancel();
+        });
+        let ended = connection.clone();
+        tasks.spawn(async move {
+            tokio::select! {
+                // If the stream cannot be written, its reader ends as well, and says why.
+                _ = write_frames(frames, writer) => {}
+                () = ended.cancelled() => {}
+            }
+            ended.cancel();
+        });
+        Ok(Self {
+            link,
+            next_channel: AtomicU32::new(1),
+            lost,
+            tasks,
+            _connection: connection.drop_guard(),
+        })
+    }
+
+    /// Makes the container ready for a task; once.
+    pub async fn set_up(&self, set_up: SetUp) -> Result<Ready, ExecutorError> {
+        self.call(&Request::SetUp(set_up)).await
+    }
+
+    /// Runs one script to its end, as [`crate::Environment::exec`] says.
+    pub async fn exec(
+        &self,
+        request: ExecRequest,
+        output: Arc<dyn Output>,
+    ) -> Result<ExecResult, ExecutorError> {
+        let channel = self.channel();
+        let inbox = self.request(channel, &Request::Exec(request))?;
+        self.follow(inbox, output).await
+    }
+
+    /// TERM to all processes but the init, after `grace` KILL until none is left.
+    pub async fn stop(&self, grace: Duration) -> Result<(), ExecutorError> {
+        self.call(&Request::Stop { grace }).await
+    }
+
+    /// TCP ports on which something in the network namespace listens.
+    pub async fn listening(&self) -> Result<Vec<u16>, ExecutorError> {
+        self.call(&Request::Listening).await
+    }
+
+    /// Resolves when the connection has ended: why.
+    pub async fn lost(&self) -> ExecutorError {
+        lost(self.lost.clone()).await
+    }
+
+    /// Ends the init, and with it the container. Returns when the connection has ended, too.
+    pub async fn close(&self) {
+        self.link.send(Frame::empty(Kind::End, 0));
+        let _ = tokio::time::timeout(ENDING, self.lost()).await;
+    }
+
+    fn channel(&self) -> u32 {
+        self.next_channel.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn request(&self, channel: u32, request: &Request) -> Result<Inbox, ExecutorError> {
+        let frame = Frame::message(Kind::Request, channel, request).map_err(|error| {
+            let message = "the request cannot be sent into the container\n\
+                put long scripts into files of their own";
+            ExecutorError::user(message, error)
+        })?;
+        let inbox = self.link.inbox(channel);
+        self.link.send(frame);
+        Ok(inbox)
+    }
+
+    /// Sends a request that has an answer and nothing else.
+    async fn call<T: DeserializeOwned>(&self, request: &Request) -> Result<T, ExecutorError> {
+        let mut inbox = self.request(self.channel(), request)?;
+        match inbox.next().await {
+            Some(Item::Reply(payload)) => answer(&payload),
+            Some(Item::Data(_)) => Err(unreadable(malformed("data instead of a reply"))),
+            None => Err(self.lost().await),
+        }
+    }
+
+    /// Hands over a channel's data until the reply comes. A task goes on to the end of the data,
+    /// also if nobody waits for us any more.
+    fn follow<T: DeserializeOwned + Send + 'static>(
+        &self,
+        mut inbox: Inbox,
+        output: Arc<dyn Output>,
+    ) -> impl Future<Output = Result<T, ExecutorError>> + Send + use<T> {
+        let (tell, told) = oneshot::channel();
+        self.tasks.spawn(async move {
+            let mut tell = Some(tell);
+            while let Some(item) = inbox.next().await {
+                match item {
+                    Item::Data(bytes) => {
+                        let length = bytes.len();
+                        output.write(bytes).await;
+                        inbox.release(length);
+                    }
+                    Item::Reply(payload) => {
+                        if let Some(tell) = tell.take() {
+                            let _ = tell.send(answer(&payload));
+                        }
+                    }
+                }
+            }
+        });
+        let connection = self.lost.clone();
+        async move {
+            match told.await {
+                Ok(answer) => answer,
+                Err(_) => Err(lost(connection).await),
+            }
+        }
+    }
+}
+
+async fn lost(mut lost: watch::Receiver<Option<Arc<io::Error>>>) -> ExecutorError {
+    let why = match lost.wait_for(Option::is_some).await {
+        Ok(why) => why.clone(),
+        Err(_) => None,
+    };
+    let source = why.map(|why| io::Error::new(why.kind(), why));
+    let message = "the connection to the container was lost\n\
+        look at the container engine's log: the container may have been removed, or its host may \
+        be out of memory";
+    ExecutorError::infrastructure(message, source)
+}
+
+async fn greet(reader: &mut (impl AsyncRead + Unpin)) -> Result<(), ExecutorError> {
+    let read = async {
+        match Frame::read(reader).await? {
+            Some(frame) if frame.kind == Kind::Greeting => parse::<Greeting>(&frame.payload),
+            Some(frame) => Err(malformed(format!("{:?} as the first word", frame.kind))),
+            None => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    };
+    let greeting = read.await.map_err(|error| {
+        let message = "the container's first process does not answer\n\
+            look at the container engine's log";
+        ExecutorError::infrastructure(message, error)
+    })?;
+    if greeting.version == VERSION {
+        return Ok(());
+    }
+    let message = format!(
+        "the container's first process speaks version {} of the protocol, and the runner version \
+         {VERSION}\n\
+         restart the runner: another build of it has started the container",
+        greeting.version
+    );
+    Err(ExecutorError::infrastructure(message, None))
+}
+
+/// Takes what arrives until the connection ends, and says why.
+async fn receive(link: &Link, mut reader: impl AsyncRead + Unpin) -> io::Error {
+    loop {
+        let frame = match Frame::read(&mut reader).await {
+            Ok(Some(frame)) => frame,
+            Ok(None) => return io::ErrorKind::UnexpectedEof.into(),
+            Err(error) => return error,
+        };
+        match link.deliver(frame) {
+            Ok(None) => {}
+            Ok(Some(frame)) => return malformed(format!("{:?} from the init", frame.kind)),
+            Err(error) => return error,
+        }
+    }
+}
+
+fn answer<T: DeserializeOwned>(payload: &[u8]) -> Result<T, ExecutorError> {
+    match parse::<Result<T, WireError>>(payload) {
+        Ok(answer) => answer.map_err(Into::into),
+        Err(error) => Err(unreadable(error)),
+    }
+}
+
+fn unreadable(error: io::Error) -> ExecutorError {
+    let message = "the container's first process answers what cannot be understood\n\
+        a step may have tampered with it";
+    ExecutorError::infrastructure(message, error)
+}
+
+#[async_trait]
+impl Inside for InitClient {
+    async fn write_file(&self, path: &Path, mode: u32, bytes: Bytes) -> Result<(), ExecutorError> {
+        files::write(self, path, mode, &bytes).await
+    }
+
+    async fn exists(&self, path: &Path) -> Result<bool, ExecutorError> {
+        files::exists(self, path).await
+    }
+
+    async fn remove(&self, path: &Path) -> Result<(), ExecutorError> {
+        files::remove(self, path).await
+    }
+
+    async fn start_tool(
+        &self,
+        request: ToolRequest,
+        output: Arc<dyn Output>,
+    ) -> Result<Tool, ExecutorError> {
+        let (channel, stream) = (self.channel(), self.channel());
+        let from_tool = self.link.inbox(stream);
+        let to_tool = self.link.outlet(stream);
+        let inbox = self.request(channel, &Request::Tool { request, stream })?;
+        let (stdin, input) = tokio::io::duplex(CHUNK);
+        let (stdout, taken) = tokio::io::duplex(CHUNK);
+        self.tasks.spawn(send_input(input, to_tool));
+        self.tasks.spawn(hand_over_output(from_tool, taken));
+        let alive = Arc::new(Alive {
+            link: self.link.clone(),
+            channel,
+        });
+        let ended = self.follow(inbox, output);
+        let last = alive.clone();
+        Ok(Tool {
+            stdin: Box::new(Held::new(stdin, alive.clone())),
+            stdout: Box::new(Held::new(stdout, alive)),
+            ended: Box::pin(async move {
+                let ended = ended.await;
+                drop(last);
+                ended
+            }),
+        })
+    }
+}
+
+/// As long as somebody has one, the tool may live.
+struct Alive {
+    link: Arc<Link>,
+    channel: u32,
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.link.send(Frame::empty(Kind::Cancel, self.channel));
+    }
+}
+
+/// One part of a tool.
+struct Held {
+    stream: DuplexStream,
+    _alive: Arc<Alive>,
+}
+
+impl Held {
+    const fn new(stream: DuplexStream, alive: Arc<Alive>) -> Self {
+        Self {
+            stream,
+            _alive: alive,
+        }
+    }
+}
+
+impl AsyncRead for Held {
+    fn poll_read(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+        buffer: &mut tokio::io::ReadBuf<'_>,
+    ) -> std::task::Poll<io::Result<()>> {
+        std::pin::Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Held {
+    fn poll_write(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+        bytes: &[u8],
+    ) -> std::task::Poll<io::Result<usize>> {
+        std::pin::Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<io::Result<()>> {
+        std::pin::Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<io::Result<()>> {
+        std::pin::Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+/// Until either side has had enough: dropping what we have tells the other.
+async fn send_input(mut input: DuplexStream, to_tool: Outlet) {
+    let mut buffer = bytes::BytesMut::new();
+    loop {
+        buffer.reserve(CHUNK);
+        match input.read_buf(&mut buffer).await {
+            Ok(0) | Err(_) => return,
+            Ok(_) if to_tool.write(buffer.split().freeze()).await.is_err() => return,
+            Ok(_) => {}
+        }
+    }
+}
+
+async fn hand_over_output(mut from_tool: Inbox, mut taken: DuplexStream) {
+    while let Some(item) = from_tool.next().await {
+        let Item::Data(bytes) = item else { return };
+        if taken.write_all(&bytes).await.is_err() {
+            return;
+        }
+        from_tool.release(bytes.len());
+    }
+}

@@ -1,0 +1,238 @@
+//! From a request to a running process, and from what goes wrong to words.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+
+use outrider_model::report::Exit;
+use rustix::pipe::{PipeFlags, pipe_with};
+use tokio::net::unix::pipe;
+
+use super::set_up::Prepared;
+use crate::init::VERB;
+use crate::process::child::{self, Child};
+use crate::process::clone::{self, Program, Stage};
+use crate::process::pipe::{Now, PipeReader};
+use crate::process::spawn::{environment, find_program, pointers, text};
+use crate::{ExecRequest, ExecutorError, ToolRequest};
+
+/// Starts a script: how it ends, and what it writes.
+pub(super) fn script(
+    prepared: &Prepared,
+    request: &ExecRequest,
+) -> Result<(Child, PipeReader), ExecutorError> {
+    let script = prepared
+        .scripts
+        .write(&request.script, prepared.credentials.as_ref())
+        .map_err(|error| infrastructure("the step's script could not be written", error))?;
+    let null = null()?;
+    let (reader, output) = crate::process::pipe::pipe()
+        .map_err(|error| infrastructure("a pipe for the output could not be made", error))?;
+    let words = request.shell.iter().map(OsStr::new);
+    let launch = Launch {
+        prepared,
+        words: words.chain([script.as_os_str()]).collect(),
+        variables: &request.environment,
+        directory: &request.working_directory,
+        streams: [null.as_fd(), output.as_fd(), output.as_fd()],
+    };
+    Ok((launch.start()?, reader))
+}
+
+/// A tool that runs, and what it is connected with.
+pub(super) struct RunningTool {
+    pub child: Child,
+    pub stdin: pipe::Sender,
+    pub stdout: PipeReader,
+    pub stderr: PipeReader,
+}
+
+/// Starts this program as the steps' user.
+pub(super) fn tool(
+    prepared: &Prepared,
+    request: &ToolRequest,
+) -> Result<RunningTool, ExecutorError> {
+    let failed = |error| infrastructure("a pipe for a tool could not be made", error);
+    let (input, to_tool) = pipe_with(PipeFlags::CLOEXEC).map_err(|error| failed(error.into()))?;
+    let stdin = pipe::Sender::from_owned_fd(to_tool).map_err(failed)?;
+    let (stdout, output) = crate::process::pipe::pipe().map_err(failed)?;
+    let (stderr, errors) = crate::process::pipe::pipe().map_err(failed)?;
+    let words = prepared.tool.iter().chain(&request.arguments);
+    let launch = Launch {
+        prepared,
+        words: words.map(OsStr::new).collect(),
+        variables: &request.environment,
+        directory: Path::new("/"),
+        streams: [input.as_fd(), output.as_fd(), errors.as_fd()],
+    };
+    let child = launch.start()?;
+    Ok(RunningTool {
+        child,
+        stdin,
+        stdout,
+        stderr,
+    })
+}
+
+/// Makes a directory with the rights of the steps' user.
+pub(super) async fn make_directory(prepared: &Prepared, path: &Path) -> Result<(), ExecutorError> {
+    let what = format!(
+        "the working directory `{}` could not be created",
+        path.display()
+    );
+    let request = ToolRequest {
+        arguments: vec![
+            VERB.to_owned(),
+            "directory".to_owned(),
+            path.to_string_lossy().into_owned(),
+        ],
+        environment: BTreeMap::new(),
+    };
+    let mut tool = tool(prepared, &request)?;
+    let ended = tool.child.wait().await;
+    let ended = ended.map_err(|error| infrastructure(&what, error))?;
+    if ended.exit == Exit::Code(0) {
+        return Ok(());
+    }
+    let number = match tool.stdout.now() {
+        Ok(Now::Bytes(bytes)) => String::from_utf8_lossy(&bytes).trim().parse().ok(),
+        _ => None,
+    };
+    match number.map(io::Error::from_raw_os_error) {
+        Some(error) if !is_of_the_host(&error) => Err(ExecutorError::user(
+            format!("{what}\nchoose one with `working_directory` where the steps' user may write"),
+            error,
+        )),
+        Some(error) => Err(infrastructure(&what, error)),
+        None => {
+            let error = io::Error::other(format!("the program inside ended with {:?}", ended.exit));
+            Err(infrastructure(&what, error))
+        }
+    }
+}
+
+/// Starts a shell with arguments, as the steps' user, whose output nobody wants.
+pub(super) fn probe(
+    prepared: &Prepared,
+    words: &[&str],
+    variables: &BTreeMap<String, String>,
+) -> Result<Child, ExecutorError> {
+    let null = null()?;
+    let launch = Launch {
+        prepared,
+        words: words.iter().map(OsStr::new).collect(),
+        variables,
+        directory: Path::new("/"),
+        streams: [null.as_fd(); 3],
+    };
+    launch.start()
+}
+
+fn null() -> Result<std::fs::File, ExecutorError> {
+    let mut options = std::fs::OpenOptions::new();
+    let opened = options.read(true).write(true).open("/dev/null");
+    opened.map_err(|error| infrastructure("`/dev/null` could not be opened", error))
+}
+
+struct Launch<'a> {
+    prepared: &'a Prepared,
+    words: Vec<&'a OsStr>,
+    variables: &'a BTreeMap<String, String>,
+    directory: &'a Path,
+    /// Its stdin, stdout and stderr.
+    streams: [BorrowedFd<'a>; 3],
+}
+
+impl Launch<'_> {
+    fn start(&self) -> Result<Child, ExecutorError> {
+        let name = self.words.first().copied().unwrap_or_default();
+        let path = find_program(name, self.variables);
+        let arguments = self.words.iter();
+        let arguments = arguments.map(|word| text(word, "the shell's arguments"));
+        let arguments = arguments.collect::<Result<Vec<_>, _>>()?;
+        let environment = environment(self.variables, self.prepared.attempt)?;
+        let [stdin, stdout, stderr] = self.streams;
+        let program = Program {
+            path: &text(path.as_os_str(), "the shell's path")?,
+            arguments: &pointers(&arguments),
+            environment: &pointers(&environment),
+            directory: &text(self.directory.as_os_str(), "the working directory")?,
+            stdin,
+            stdout,
+            stderr,
+            cgroup: None,
+            new_session: true,
+            credentials: self.prepared.credentials.as_ref(),
+            expendable: true,
+        };
+        let birth = child::announce_birth();
+        let cloned =
+            clone::start(&program).map_err(|(stage, error)| self.describe(stage, error))?;
+        child::register(cloned.pid, self.prepared.attempt, &birth);
+        drop(birth);
+        Child::watch(cloned).map_err(|error| self.describe(Stage::Clone, error))
+    }
+
+    fn describe(&self, stage: Stage, error: io::Error) -> ExecutorError {
+        let directory = self.directory.display();
+        match stage {
+            Stage::Clone | Stage::Streams => {
+                infrastructure("a process for the step could not be started", error)
+            }
+            Stage::Credentials => infrastructure(
+                "the process for the step could not become the steps' user",
+                error,
+            ),
+            Stage::Directory => ExecutorError::user(
+                format!(
+                    "the working directory `{directory}` cannot be entered\n\
+                     check `working_directory`, and that the steps' user may use it"
+                ),
+                error,
+            ),
+            Stage::Execute => self.describe_execute(error),
+        }
+    }
+
+    fn describe_execute(&self, error: io::Error) -> ExecutorError {
+        let shell = self.words.first().copied().unwrap_or_default().display();
+        let message = match error.raw_os_error() {
+            Some(libc::E2BIG) => "the step's environment variables are too long\n\
+                put long values into files"
+                .to_owned(),
+            Some(libc::ENOMEM | libc::EAGAIN | libc::EIO | libc::ENFILE | libc::EMFILE) => {
+                return infrastructure("the step's shell could not be started", error);
+            }
+            Some(libc::ENOENT) => format!(
+                "the shell `{shell}` does not exist in the image\n\
+                 use an image that has it, or name another one with `shell`"
+            ),
+            _ => format!(
+                "the shell `{shell}` cannot be executed in the image\n\
+                 name a program that the steps' user may execute with `shell`"
+            ),
+        };
+        ExecutorError::user(message, error)
+    }
+}
+
+fn is_of_the_host(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::ENOSPC | libc::EDQUOT | libc::EIO | libc::EMFILE | libc::ENFILE)
+    )
+}
+
+/// An error of the container, with what helps against the usual causes.
+pub(super) fn infrastructure(what: &str, error: io::Error) -> ExecutorError {
+    let advice = match error.raw_os_error() {
+        Some(libc::EAGAIN) => "the container's limit on processes is reached",
+        Some(libc::EMFILE | libc::ENFILE) => "the container's limit on open files is reached",
+        Some(libc::ENOMEM) => "the container is out of memory: choose a larger `resource_class`",
+        Some(libc::ENOSPC | libc::EDQUOT) => "the container's disk is full: free some space",
+        _ => "look at the runner's host: `outrider doctor` says what it lacks",
+    };
+    ExecutorError::infrastructure(format!("{what}\n{advice}"), error)
+}
