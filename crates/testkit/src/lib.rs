@@ -4,6 +4,7 @@
 //! Only tests depend on this crate.
 
 pub mod clock;
+pub mod docker;
 pub mod network;
 pub mod random;
 pub mod relay;
