@@ -1,5 +1,7 @@
 //! Runs steps in containers of a Docker Engine.
 
+pub mod care;
+pub mod image;
 mod settings;
 
 use std::sync::Arc;
