@@ -2,6 +2,7 @@
 
 pub mod care;
 pub mod image;
+pub mod service;
 mod settings;
 
 use std::sync::Arc;

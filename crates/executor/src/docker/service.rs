@@ -1,0 +1,446 @@
+//! Service containers: the other images of a job, beside its primary container.
+//!
+//! They share the primary container's network, so steps reach them on `localhost`. They run what
+//! their image runs, without our init, and write to a log of the Engine that is bounded.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bollard::Docker;
+use bollard::errors::Error;
+use bollard::models::{
+    ContainerCreateBody, ContainerState, ContainerStateStatusEnum, HealthStatusEnum, HostConfig,
+    HostConfigLogConfig,
+};
+use bollard::query_parameters::{LogsOptions, RemoveContainerOptions};
+use bytes::Bytes;
+use futures_util::future::{join_all, try_join_all};
+use futures_util::stream::{Stream, StreamExt as _};
+use outrider_model::plan::DockerImage;
+use outrider_model::report::Exit;
+use tokio::time::{Instant, sleep};
+
+use super::image::Provided;
+use crate::{BoxFuture, ExecutorError, Output};
+
+/// For how long the steps wait for a service. Then they start without it.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+
+/// How often a service is looked at until it is ready.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// How many of its last lines tell why a service has ended.
+const LAST_LINES: &str = "20";
+
+/// Tells on which TCP ports something listens in the primary container's network.
+pub type Listening = Arc<dyn Fn() -> BoxFuture<Result<Vec<u16>, ExecutorError>> + Send + Sync>;
+
+/// What the services of a task are made of.
+pub struct ServicesRequest {
+    /// The images, in the order of the config.
+    pub images: Vec<(DockerImage, Provided)>,
+    /// The id of the primary container, which runs.
+    pub primary: String,
+    /// By which they are found again.
+    pub labels: HashMap<String, String>,
+    /// The limits of each.
+    pub limits: HostConfig,
+    /// Asks the init.
+    pub listening: Listening,
+    /// For how long a service is waited for. None: as usual.
+    pub ready_within: Option<Duration>,
+}
+
+/// The service containers of a task.
+pub struct Services {
+    engine: Docker,
+    containers: Vec<Container>,
+}
+
+struct Container {
+    id: String,
+    /// For people.
+    name: String,
+    exposed_tcp: Vec<u16>,
+    has_healthcheck: bool,
+}
+
+/// How far a service is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Stage {
+    Starting,
+    Running,
+    Ready,
+    Ended { code: i64, out_of_memory: bool },
+}
+
+/// What the Engine says about a container. `Running`: only its ports can tell whether it is ready.
+fn stage(state: &ContainerState, has_healthcheck: bool) -> Stage {
+    match state.status {
+        Some(ContainerStateStatusEnum::EXITED | ContainerStateStatusEnum::DEAD) => Stage::Ended {
+            code: state.exit_code.unwrap_or(0),
+            out_of_memory: state.oom_killed.unwrap_or(false),
+        },
+        Some(ContainerStateStatusEnum::RUNNING) if has_healthcheck => {
+            match state.health.as_ref().and_then(|health| health.status) {
+                Some(HealthStatusEnum::HEALTHY) => Stage::Ready,
+                _ => Stage::Starting,
+            }
+        }
+        Some(ContainerStateStatusEnum::RUNNING) => Stage::Running,
+        _ => Stage::Starting,
+    }
+}
+
+impl Services {
+    /// Starts all of them and waits until they are ready. On error nothing is left.
+    pub async fn start(
+        engine: Docker,
+        request: ServicesRequest,
+        progress: &Arc<dyn Output>,
+    ) -> Result<Self, ExecutorError> {
+        let host = host_config(&engine, &request).await?;
+        let mut services = Self {
+            engine,
+            containers: Vec::new(),
+        };
+        let result = services.start_all(&request, &host, progress).await;
+        match result {
+            Ok(()) => Ok(services),
+            Err(error) => {
+                // The error that counts is the first one.
+                let _ = services.end().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn start_all(
+        &mut self,
+        request: &ServicesRequest,
+        host: &HostConfig,
+        progress: &Arc<dyn Output>,
+    ) -> Result<(), ExecutorError> {
+        let created = request.images.iter().map(|(image, provided)| {
+            let config = config(image, provided, &request.labels, host);
+            create(&self.engine, image, provided, config)
+        });
+        // All are waited for, so that none is made that nobody knows of.
+        let mut failure = None;
+        for result in join_all(created).await {
+            match result {
+                Ok(container) => self.containers.push(container),
+                Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+        if let Some(error) = failure {
+            return Err(error);
+        }
+        let within = request.ready_within.unwrap_or(READY_WITHIN);
+        let run = |container| self.run(container, &request.listening, within, progress);
+        try_join_all(self.containers.iter().map(run)).await?;
+        Ok(())
+    }
+
+    async fn run(
+        &self,
+        container: &Container,
+        listening: &Listening,
+        within: Duration,
+        progress: &Arc<dyn Output>,
+    ) -> Result<(), ExecutorError> {
+        let started = Instant::now();
+        let name = &container.name;
+        let run = self.engine.start_container(&container.id, None).await;
+        run.map_err(|error| not_started(name, &error))?;
+        let line = loop {
+            let took = started.elapsed().as_secs_f32();
+            match self.look(container, listening).await? {
+                Stage::Ready => break format!("Service {name} is ready after {took:.1} s\n"),
+                Stage::Ended { code: 0, .. } => {
+                    break format!("Service {name} has ended after {took:.1} s, with code 0\n");
+                }
+                Stage::Ended {
+                    code,
+                    out_of_memory,
+                } => return Err(self.ended_early(container, code, out_of_memory).await),
+                Stage::Starting | Stage::Running if started.elapsed() >= within => {
+                    break format!(
+                        "Service {name} is not ready after {took:.0} s: the job goes on without \
+                         waiting for it\n"
+                    );
+                }
+                Stage::Starting | Stage::Running => sleep(LOOK_EVERY).await,
+            }
+        };
+        progress.write(Bytes::from(line)).await;
+        Ok(())
+    }
+
+    async fn look(
+        &self,
+        container: &Container,
+        listening: &Listening,
+    ) -> Result<Stage, ExecutorError> {
+        let found = self.engine.inspect_container(&container.id, None).await;
+        let found = found.map_err(|error| {
+            let message = format!("cannot look at service {}: {error}", container.name);
+            ExecutorError::infrastructure(message, None)
+        })?;
+        let stage = stage(&found.state.unwrap_or_default(), container.has_healthcheck);
+        if stage != Stage::Running {
+            return Ok(stage);
+        }
+        let ports = &container.exposed_tcp;
+        if ports.is_empty() || listening().await?.iter().any(|port| ports.contains(port)) {
+            return Ok(Stage::Ready);
+        }
+        Ok(stage)
+    }
+
+    async fn ended_early(
+        &self,
+        container: &Container,
+        code: i64,
+        out_of_memory: bool,
+    ) -> ExecutorError {
+        let mut logs = self.logs(&container.id, false, LAST_LINES);
+        let mut said = Vec::new();
+        while let Some(Ok(bytes)) = logs.next().await {
+            said.extend_from_slice(&bytes);
+        }
+        let why = if out_of_memory { ", out of memory" } else { "" };
+        let name = &container.name;
+        let said = String::from_utf8_lossy(&said);
+        let message = match said.trim_end() {
+            "" => format!("service {name} has ended with code {code}{why}, and wrote nothing"),
+            said => {
+                format!("service {name} has ended with code {code}{why}; it wrote at last:\n{said}")
+            }
+        };
+        ExecutorError::user(message, None)
+    }
+
+    /// Hands everything that a service has written and writes to `output`, until it ends or is
+    /// removed.
+    pub async fn follow(&self, index: usize, output: Arc<dyn Output>) -> Option<Exit> {
+        let id = &self.containers.get(index)?.id;
+        let mut logs = self.logs(id, true, "all");
+        while let Some(Ok(bytes)) = logs.next().await {
+            output.write(bytes).await;
+        }
+        let state = self.engine.inspect_container(id, None).await.ok()?.state?;
+        match stage(&state, false) {
+            Stage::Ended { code, .. } => i32::try_from(code).ok().map(Exit::Code),
+            _ => None,
+        }
+    }
+
+    fn logs(
+        &self,
+        id: &str,
+        follow: bool,
+        tail: &str,
+    ) -> impl Stream<Item = Result<Bytes, Error>> + Unpin + use<> {
+        let options = LogsOptions {
+            follow,
+            stdout: true,
+            stderr: true,
+            tail: tail.to_owned(),
+            ..LogsOptions::default()
+        };
+        let logs = self.engine.logs(id, Some(options));
+        Box::pin(logs.map(|part| part.map(bollard::container::LogOutput::into_bytes)))
+    }
+
+    /// Ends and removes all of them, with their volumes. May be repeated.
+    pub async fn end(&self) -> Result<(), ExecutorError> {
+        let removed = self.containers.iter().map(|it| remove(&self.engine, it));
+        join_all(removed).await.into_iter().collect()
+    }
+}
+
+async fn remove(engine: &Docker, container: &Container) -> Result<(), ExecutorError> {
+    let options = RemoveContainerOptions {
+        force: true,
+        v: true,
+        link: false,
+    };
+    loop {
+        let result = engine
+            .remove_container(&container.id, Some(options.clone()))
+            .await;
+        match result {
+            Ok(())
+            | Err(Error::DockerResponseServerError {
+                status_code: 404, ..
+            }) => return Ok(()),
+            // Somebody else is removing it: until it is gone.
+            Err(Error::DockerResponseServerError {
+                status_code: 409, ..
+            }) => sleep(LOOK_EVERY).await,
+            Err(error) => {
+                let message = format!("cannot remove service {}: {error}", container.name);
+                return Err(ExecutorError::infrastructure(message, None));
+            }
+        }
+    }
+}
+
+async fn create(
+    engine: &Docker,
+    image: &DockerImage,
+    provided: &Provided,
+    config: ContainerCreateBody,
+) -> Result<Container, ExecutorError> {
+    let name = match &image.name {
+        Some(name) => format!("{} ({name})", image.image),
+        None => image.image.clone(),
+    };
+    let created = engine.create_container(None, config).await;
+    let created = created.map_err(|error| not_started(&name, &error))?;
+    Ok(Container {
+        id: created.id,
+        name,
+        exposed_tcp: provided.exposed_tcp.clone(),
+        has_healthcheck: provided.has_healthcheck,
+    })
+}
+
+/// The Engine puts the config's variables over the image's, and drops the image's command if there
+/// is another entry point.
+fn config(
+    image: &DockerImage,
+    provided: &Provided,
+    labels: &HashMap<String, String>,
+    host: &HostConfig,
+) -> ContainerCreateBody {
+    let given = |words: &[String]| (!words.is_empty()).then(|| words.to_vec());
+    let variables = image.environment.iter();
+    ContainerCreateBody {
+        image: Some(provided.id.clone()),
+        entrypoint: given(&image.entrypoint),
+        cmd: given(&image.command),
+        user: image.user.clone(),
+        env: Some(
+            variables
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect(),
+        ),
+        labels: Some(labels.clone()),
+        host_config: Some(host.clone()),
+        ..ContainerCreateBody::default()
+    }
+}
+
+async fn host_config(
+    engine: &Docker,
+    request: &ServicesRequest,
+) -> Result<HostConfig, ExecutorError> {
+    let info = engine.info().await.map_err(|error| {
+        let message = format!("cannot ask the Engine for its log drivers: {error}");
+        ExecutorError::infrastructure(message, None)
+    })?;
+    let drivers = info.plugins.and_then(|it| it.log).unwrap_or_default();
+    // It alone keeps bytes as they are; not every Engine has it.
+    let driver = match drivers.iter().any(|it| it == "local") {
+        true => "local",
+        false => "json-file",
+    };
+    let bounds = [("max-size", "20m"), ("max-file", "5")];
+    Ok(HostConfig {
+        network_mode: Some(format!("container:{}", request.primary)),
+        security_opt: Some(vec!["no-new-privileges".to_owned()]),
+        log_config: Some(HostConfigLogConfig {
+            typ: Some(driver.to_owned()),
+            config: Some(
+                bounds
+                    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                    .into(),
+            ),
+        }),
+        // Its exit code is read after it has ended.
+        auto_remove: Some(false),
+        ..request.limits.clone()
+    })
+}
+
+/// What the config asks for may not be in the image.
+fn not_started(name: &str, error: &Error) -> ExecutorError {
+    let message = match error {
+        Error::DockerResponseServerError { message, .. } => message.clone(),
+        other => other.to_string(),
+    };
+    let users = [
+        "executable file not found",
+        "no such file or directory",
+        "permission denied",
+        "exec format error",
+        "unable to find user",
+        "unable to find group",
+        "no command specified",
+    ];
+    let is_users = users
+        .iter()
+        .any(|text| message.to_ascii_lowercase().contains(text));
+    let message = format!("service {name} cannot be started: {message}");
+    if is_users {
+        let advice = "look at its `entrypoint`, `command` and `user`";
+        return ExecutorError::user(format!("{message}\n{advice}"), None);
+    }
+    ExecutorError::infrastructure(message, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use bollard::models::{ContainerState, ContainerStateStatusEnum, Health, HealthStatusEnum};
+
+    use super::{Stage, stage};
+
+    fn running(health: HealthStatusEnum) -> ContainerState {
+        ContainerState {
+            status: Some(ContainerStateStatusEnum::RUNNING),
+            health: Some(Health {
+                status: Some(health),
+                ..Health::default()
+            }),
+            ..ContainerState::default()
+        }
+    }
+
+    #[test]
+    fn health_counts_where_there_is_a_check() {
+        assert_eq!(
+            stage(&running(HealthStatusEnum::STARTING), true),
+            Stage::Starting
+        );
+        assert_eq!(
+            stage(&running(HealthStatusEnum::UNHEALTHY), true),
+            Stage::Starting
+        );
+        assert_eq!(
+            stage(&running(HealthStatusEnum::HEALTHY), true),
+            Stage::Ready
+        );
+        assert_eq!(
+            stage(&running(HealthStatusEnum::NONE), false),
+            Stage::Running
+        );
+    }
+
+    #[test]
+    fn an_end_is_an_end() {
+        let state = ContainerState {
+            status: Some(ContainerStateStatusEnum::EXITED),
+            exit_code: Some(137),
+            oom_killed: Some(true),
+            ..ContainerState::default()
+        };
+        let ended = Stage::Ended {
+            code: 137,
+            out_of_memory: true,
+        };
+        assert_eq!(stage(&state, true), ended);
+    }
+}
