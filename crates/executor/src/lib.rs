@@ -99,7 +99,8 @@ pub trait Environment: Send + Sync {
         None
     }
 
-    /// The socket of the Engine, as steps see it, if they may use it.
+    /// Where steps find the socket of a Docker Engine. None: they have none, also if they were
+    /// prepared with [`PrepareRequest::wants_docker`]. A step that needs one is then to be refused.
     fn docker_socket(&self) -> Option<&Path> {
         None
     }

@@ -114,7 +114,9 @@ pub async fn slot_is_used_again(subject: Subject) {
         }
         environment.cleanup().await.expect("cleanup");
         assert!(is_gone(&*environment));
-        assert!(!seen.contains(&output), "a directory is never given twice");
+        // Each container has its own file system, in which the same paths are free again.
+        let is_new = !seen.contains(&output) || environment.files().here().is_none();
+        assert!(is_new, "a directory is never given twice");
         seen.push(output);
     }
 }
@@ -132,10 +134,11 @@ pub async fn recovery(subject: Subject) {
     output.wait_for("ready").await;
     let handle = environment.handle();
     subject.executor.recover(&handle).await.expect("recover");
-    assert_eq!(
-        exec.await.expect("no panic").expect("exec").exit,
-        Exit::Signal(9)
-    );
+    match exec.await.expect("no panic") {
+        Ok(result) => assert_eq!(result.exit, Exit::Signal(9)),
+        // Who could have told how it ended is gone as well.
+        Err(error) => assert!(environment.files().here().is_none(), "{error}"),
+    }
     if subject.on_this_host {
         assert_eq!(marked_processes(&mark), [0; 0], "left after `recover`");
     }

@@ -40,6 +40,7 @@ pub struct Subject {
     /// Whether its processes and directories are those of this host, so that a case can look for
     /// them itself. Cases that need it end at once where it is false.
     pub on_this_host: bool,
+    kind: EnvironmentKind,
     kept: Vec<Box<dyn Any + Send>>,
 }
 
@@ -51,8 +52,18 @@ impl Subject {
             executor: Arc::new(executor),
             dialect,
             on_this_host,
+            kind: EnvironmentKind::Machine { image: None },
             kept: Vec::new(),
         }
+    }
+
+    /// What its environments are made for: with an image its scripts run in a container, and
+    /// nothing of them is on this host.
+    #[must_use]
+    pub fn of_kind(mut self, kind: EnvironmentKind) -> Self {
+        self.on_this_host &= !matches!(kind, EnvironmentKind::Docker { .. });
+        self.kind = kind;
+        self
     }
 
     /// Keeps something until the case is over, a temporary directory for example.
@@ -69,12 +80,8 @@ impl Subject {
 
     /// Prepares an environment for a new attempt.
     pub async fn prepare_in(&self, slot: usize) -> Arc<dyn Environment> {
-        let request = PrepareRequest::new(
-            new_attempt(),
-            slot,
-            EnvironmentKind::Machine { image: None },
-            "~/project",
-        );
+        let request =
+            PrepareRequest::new(new_attempt(), slot, self.kind.clone(), "~/project");
         self.executor.prepare(request).await.expect("prepare")
     }
 

@@ -1,17 +1,41 @@
 //! Runs steps in containers of a Docker Engine.
+//!
+//! The runner speaks to the Engine's API only (`engine`); no file of the host is shared with a
+//! container. Its first process is our [init](crate::init), which comes from a volume (`program`)
+//! and is spoken to through the container's stdin and stdout (`stream`). When the runner dies, the
+//! Engine closes that stdin: the init ends, and the container is removed. What is left all the same
+//! is found by its labels (`owner`).
 
-pub mod care;
-pub mod image;
-pub mod service;
+mod care;
+mod check;
+mod container;
+mod death;
+mod engine;
+mod environment;
+mod image;
+mod limits;
+mod owner;
+mod prepare;
+mod program;
 pub mod reach;
+mod service;
 mod settings;
+mod stream;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use outrider_model::AttemptId;
 use serde::{Deserialize, Serialize};
+use tokio::sync::OnceCell;
 
+use self::engine::Engine;
+use self::care::Care;
+use self::image::{HostLogins, Images, Patience};
+use self::limits::Host;
+use self::owner::{Owner, remove_attempt};
+use self::prepare::Preparation;
+use self::program::Program;
 pub use self::settings::{DockerSettings, ImageCare, Limits, Privileges, PullPolicy, Warm};
 use crate::{Environment, Executor, ExecutorError, Finding, Handle, PrepareRequest};
 
@@ -23,14 +47,72 @@ pub struct DockerHandle {
 }
 
 /// Runs steps in containers.
+///
+/// The Engine is looked for when it is first needed, and again after that if there was none. At the
+/// first `prepare` or `recover` the containers of owners that are gone are removed.
 pub struct DockerExecutor {
     settings: DockerSettings,
+    base: OnceCell<Base>,
+}
+
+/// What all containers of an executor share.
+struct Base {
+    engine: Arc<Engine>,
+    host: Host,
+    owner: Owner,
+    images: Images,
+    care: Arc<Care>,
+    program: Program,
+    /// Whether the program's volume was seen to be complete.
+    program_is_there: OnceCell<()>,
+}
+
+impl Base {
+    async fn find(settings: &DockerSettings) -> Result<Self, ExecutorError> {
+        let engine = Engine::connect(settings.engine.as_deref()).await?;
+        let program = Program::load(settings.program.clone()).await?;
+        let folder = &settings.owners;
+        let owner = Owner::claim(folder, &settings.runner_name).map_err(|error| {
+            let message = format!("no lock could be made in `{}`", folder.display());
+            ExecutorError::infrastructure(message, error)
+        })?;
+        owner.sweep(&engine).await;
+        let docker = engine.docker();
+        let care = Arc::new(Care::new(docker.clone(), settings.images, folder));
+        let logins = HostLogins::of_user();
+        let books = Arc::clone(&care);
+        let images = Images::new(
+            docker.clone(),
+            settings.pull,
+            logins,
+            books,
+            Patience::default(),
+        );
+        Ok(Self {
+            host: Host::of(engine.info()),
+            images,
+            care,
+            engine: Arc::new(engine),
+            owner,
+            program,
+            program_is_there: OnceCell::new(),
+        })
+    }
 }
 
 impl DockerExecutor {
     /// An executor that has not touched anything yet.
     pub const fn new(settings: DockerSettings) -> Self {
-        Self { settings }
+        Self {
+            settings,
+            base: OnceCell::const_new(),
+        }
+    }
+
+    async fn base(&self) -> Result<&Base, ExecutorError> {
+        self.base
+            .get_or_try_init(|| Base::find(&self.settings))
+            .await
     }
 }
 
@@ -41,15 +123,25 @@ impl Executor for DockerExecutor {
     }
 
     async fn check(&self) -> Vec<Finding> {
-        Vec::new()
+        check::all(&self.settings).await
     }
 
-    async fn prepare(&self, _: PrepareRequest) -> Result<Arc<dyn Environment>, ExecutorError> {
-        let message = format!("{} cannot run containers", self.settings.runner_name);
-        Err(ExecutorError::infrastructure(message, None))
+    async fn prepare(
+        &self,
+        request: PrepareRequest,
+    ) -> Result<Arc<dyn Environment>, ExecutorError> {
+        let base = self.base().await?;
+        let environment = Preparation::new(base, &self.settings, &request)?
+            .run()
+            .await?;
+        Ok(Arc::new(environment))
     }
 
-    async fn recover(&self, _: &Handle) -> Result<(), ExecutorError> {
-        Ok(())
+    async fn recover(&self, handle: &Handle) -> Result<(), ExecutorError> {
+        let Handle::Docker(handle) = handle else {
+            let message = "the docker executor cannot recover what another executor has made";
+            return Err(ExecutorError::infrastructure(message, None));
+        };
+        remove_attempt(&self.base().await?.engine, handle.attempt).await
     }
 }

@@ -1,0 +1,25 @@
+//! Jobs in containers of a real Docker Engine: the conformance suite, and faults.
+
+mod faults;
+mod limits;
+mod support;
+
+use outrider_executor::conformance::{Dialect, Subject};
+use outrider_testkit::docker::Image;
+
+/// A subject is made inside a runtime, and making an image takes another one.
+fn subject() -> Subject {
+    let made = std::thread::scope(|scope| {
+        let make = || {
+            let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+            runtime.block_on(Image::Debian.provide())
+        };
+        scope.spawn(make).join().expect("an image")
+    });
+    let (executor, place) = support::executor(support::settings);
+    Subject::new(executor, Dialect::Shell)
+        .of_kind(support::kind(&made))
+        .keep(place)
+}
+
+outrider_executor::conformance_suite!(subject);

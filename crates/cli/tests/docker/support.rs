@@ -1,0 +1,107 @@
+//! Executors for tests, and a look at what they leave.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use bollard::query_parameters::ListContainersOptionsBuilder;
+use outrider_executor::conformance::{Recorder, new_attempt};
+use outrider_executor::docker::{DockerExecutor, DockerSettings};
+use outrider_executor::{
+    Environment, ExecRequest, ExecResult, Executor, ExecutorError, PrepareRequest,
+};
+use outrider_model::AttemptId;
+use outrider_model::plan::{DockerImage, EnvironmentKind};
+use outrider_testkit::docker::{Image, client, engine};
+use tempfile::TempDir;
+use tokio::time::sleep;
+
+/// The usual settings at the Engine of the tests.
+pub fn settings(place: &Path) -> DockerSettings {
+    let program = env!("CARGO_BIN_EXE_outrider");
+    let mut settings = DockerSettings::new("tests", program, place.join("owners"));
+    settings.engine = Some(engine());
+    settings
+}
+
+/// An executor, and the folder that it needs.
+pub fn executor(settings: impl FnOnce(&Path) -> DockerSettings) -> (DockerExecutor, TempDir) {
+    let place = tempfile::tempdir().expect("a folder");
+    (DockerExecutor::new(settings(place.path())), place)
+}
+
+/// A job with one image.
+pub fn kind(image: &str) -> EnvironmentKind {
+    let image = DockerImage {
+        image: image.to_owned(),
+        name: None,
+        entrypoint: Vec::new(),
+        command: Vec::new(),
+        user: None,
+        environment: Default::default(),
+        auth: None,
+    };
+    EnvironmentKind::Docker {
+        images: vec![image],
+    }
+}
+
+/// A request for a job in busybox.
+pub async fn request() -> PrepareRequest {
+    let image = Image::Busybox.provide().await;
+    PrepareRequest::new(new_attempt(), 0, kind(&image), "~/project")
+}
+
+/// A step in the default shell of its environment.
+pub fn step(environment: &dyn Environment, script: &str) -> ExecRequest {
+    ExecRequest {
+        shell: environment.default_shell().expect("a shell").to_vec(),
+        script: script.to_owned(),
+        environment: environment.variables().expect("variables").clone(),
+        working_directory: environment.resolve("."),
+    }
+}
+
+/// Runs a script to its end.
+pub async fn exec(
+    environment: &dyn Environment,
+    script: &str,
+) -> (Result<ExecResult, ExecutorError>, String) {
+    let output = Recorder::new();
+    let result = environment
+        .exec(step(environment, script), output.clone())
+        .await;
+    (result, String::from_utf8_lossy(&output.bytes()).into_owned())
+}
+
+/// The containers of an attempt that the Engine has.
+pub async fn containers(attempt: AttemptId) -> Vec<String> {
+    let label = format!("outrider.attempt={attempt}");
+    let filters = HashMap::from([("label".to_owned(), vec![label])]);
+    let options = ListContainersOptionsBuilder::new()
+        .all(true)
+        .filters(&filters)
+        .build();
+    let found = client().list_containers(Some(options)).await;
+    let found = found.expect("a list").into_iter();
+    found.filter_map(|container| container.id).collect()
+}
+
+/// Waits until nothing of an attempt is left.
+pub async fn until_gone(attempt: AttemptId) {
+    let end = tokio::time::Instant::now() + outrider_executor::conformance::DEADLINE;
+    while !containers(attempt).await.is_empty() {
+        assert!(tokio::time::Instant::now() < end, "containers are left");
+        sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
+/// An environment of an executor with these settings.
+pub async fn prepare(
+    executor: &DockerExecutor,
+    request: PrepareRequest,
+) -> (AttemptId, Arc<dyn Environment>) {
+    let attempt = request.attempt;
+    let environment = executor.prepare(request).await.expect("prepare");
+    (attempt, environment)
+}

@@ -1,0 +1,147 @@
+//! Why a container has ended, when nobody here has ended it.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bollard::models::EventMessage;
+use bollard::query_parameters::EventsOptionsBuilder;
+use futures_util::StreamExt;
+use tokio::time::timeout;
+
+use super::engine::Engine;
+use crate::ExecutorError;
+
+/// How long the Engine may take to tell of something that has happened already.
+const NEWS: Duration = Duration::from_secs(5);
+
+/// What the Engine remembers of a container's end. The container itself is gone by then, mostly:
+/// the Engine removes it at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Death {
+    out_of_memory: bool,
+    killed: bool,
+    exit_code: Option<i32>,
+    removed: bool,
+}
+
+impl Death {
+    /// Asks the Engine.
+    pub async fn of(engine: &Engine, container: &str) -> Self {
+        let filters = HashMap::from([("container".to_owned(), vec![container.to_owned()])]);
+        // From the first event on that it remembers.
+        let options = EventsOptionsBuilder::new().since("1").filters(&filters);
+        let events = engine.docker().events(Some(options.build()));
+        tokio::pin!(events);
+        let mut death = Self::default();
+        let listen = async {
+            while let Some(Ok(event)) = events.next().await {
+                death.add(&event);
+                if death.removed {
+                    break;
+                }
+            }
+        };
+        // A container whose end the Engine does not tell of is still there.
+        let _ = timeout(NEWS, listen).await;
+        death
+    }
+
+    fn add(&mut self, event: &EventMessage) {
+        match event.action.as_deref() {
+            Some("oom") => self.out_of_memory = true,
+            Some("kill") => self.killed = true,
+            Some("die") => {
+                let attributes = event.actor.as_ref().and_then(|it| it.attributes.as_ref());
+                let code = attributes.and_then(|attributes| attributes.get("exitCode"));
+                self.exit_code = code.and_then(|code| code.parse().ok());
+            }
+            // What Docker and Podman call it.
+            Some("destroy" | "remove") => self.removed = true,
+            _ => {}
+        }
+    }
+
+    /// What it means for the task.
+    pub fn into_error(self, memory: Option<u64>, complaint: Option<String>) -> ExecutorError {
+        let said = complaint.map_or_else(String::new, |text| format!(": {text}"));
+        match self {
+            Self {
+                out_of_memory: true,
+                ..
+            } => ExecutorError::user(out_of_memory(memory), None),
+            Self { killed: true, .. } => ExecutorError::infrastructure(
+                "somebody has killed or removed the task's container from outside",
+                None,
+            ),
+            Self {
+                exit_code: Some(137),
+                ..
+            } => ExecutorError::infrastructure(
+                "the task's container was killed\n\
+                 if nobody did that, its host has run out of memory: give tasks a limit, or run \
+                 fewer at once",
+                None,
+            ),
+            Self {
+                exit_code: Some(code),
+                ..
+            } => ExecutorError::infrastructure(
+                format!("the task's container has ended with code {code}{said}"),
+                None,
+            ),
+            Self {
+                exit_code: None, ..
+            } => ExecutorError::infrastructure(
+                format!("the connection to the task's container was lost{said}"),
+                None,
+            ),
+        }
+    }
+}
+
+fn out_of_memory(limit: Option<u64>) -> String {
+    let limit = limit.map_or_else(
+        || "all the memory of its host".to_owned(),
+        |bytes| format!("its limit of {} MiB of memory", bytes >> 20),
+    );
+    format!("the task's container was ended because it has used up {limit}")
+}
+
+#[cfg(test)]
+mod tests {
+    use bollard::models::EventActor;
+
+    use super::*;
+    use crate::Fault;
+
+    fn death(actions: &[(&str, Option<&str>)]) -> Death {
+        let mut death = Death::default();
+        for (action, code) in actions {
+            let attributes = code.map(|code| ("exitCode".to_owned(), code.to_owned()));
+            death.add(&EventMessage {
+                action: Some((*action).to_owned()),
+                actor: Some(EventActor {
+                    attributes: Some(attributes.into_iter().collect()),
+                    id: None,
+                }),
+                ..EventMessage::default()
+            });
+        }
+        death
+    }
+
+    #[test]
+    fn each_end_has_its_words() {
+        let oom = death(&[("oom", None), ("die", Some("137")), ("destroy", None)]);
+        let error = oom.into_error(Some(256 << 20), None);
+        assert_eq!(error.fault, Fault::User);
+        assert!(error.message.contains("256 MiB"), "{error}");
+        let killed = death(&[("kill", None), ("die", Some("137"))]).into_error(None, None);
+        assert!(killed.message.contains("from outside"), "{killed}");
+        let died = death(&[("die", Some("127"))]);
+        let error = died.into_error(None, Some("not found".to_owned()));
+        assert!(error.message.contains("code 127: not found"), "{error}");
+        let lost = death(&[]).into_error(None, None);
+        assert!(lost.message.contains("connection"), "{lost}");
+    }
+}

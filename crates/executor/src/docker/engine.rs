@@ -1,0 +1,200 @@
+//! The Engine: where it is, whether it answers, and what its errors mean.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bollard::errors::Error;
+use bollard::models::SystemInfo;
+use bollard::{ClientVersion, Docker};
+use rustix::process::getuid;
+
+use crate::ExecutorError;
+
+/// The oldest API that is used.
+pub(super) const OLDEST: ClientVersion = ClientVersion {
+    major_version: 1,
+    minor_version: 41,
+};
+/// Longer than a busy Engine needs for anything but a pull, which reports progress.
+const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// A connection to an Engine that has answered.
+pub(super) struct Engine {
+    docker: Docker,
+    address: String,
+    info: SystemInfo,
+    podman: bool,
+}
+
+impl Engine {
+    /// Looks for the Engine at this address, or where one usually is.
+    pub async fn connect(address: Option<&str>) -> Result<Self, ExecutorError> {
+        let address = address.map_or_else(usual_address, |address| Ok(address.to_owned()))?;
+        let docker = client(&address)?;
+        let unreachable = |error| unreachable(&address, error);
+        let docker = docker.negotiate_version().await.map_err(unreachable)?;
+        check_version(&docker, &address)?;
+        let info = docker.info().await.map_err(unreachable)?;
+        let version = docker.version().await.map_err(unreachable)?;
+        let podman = version.components.iter().flatten().any(|component| {
+            component.name.to_ascii_lowercase().contains("podman")
+        });
+        Ok(Self {
+            docker,
+            address,
+            info,
+            podman,
+        })
+    }
+
+    /// The client.
+    pub const fn docker(&self) -> &Docker {
+        &self.docker
+    }
+
+    /// What the Engine said about itself and its host when it was found.
+    pub const fn info(&self) -> &SystemInfo {
+        &self.info
+    }
+
+    /// Whether it is Podman.
+    pub const fn is_podman(&self) -> bool {
+        self.podman
+    }
+
+    /// Where it is, as `DOCKER_HOST` has it.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The API that is spoken with it, such as `1.41`.
+    pub fn api(&self) -> String {
+        shown(&self.docker.client_version())
+    }
+
+    /// Its socket, if it is one of this host.
+    pub fn socket(&self) -> Option<&Path> {
+        self.address.strip_prefix("unix://").map(Path::new)
+    }
+
+    /// Something that was asked of the Engine was not done.
+    pub fn error(&self, what: &str, error: Error) -> ExecutorError {
+        match error {
+            Error::DockerResponseServerError { message, .. } => {
+                ExecutorError::infrastructure(what, io::Error::other(message.trim().to_owned()))
+            }
+            Error::RequestTimeoutError => {
+                let message = format!(
+                    "{what}: the Docker Engine at {} has not answered for {} seconds\n\
+                     look at its log and at the load of its host",
+                    self.address,
+                    TIMEOUT.as_secs()
+                );
+                ExecutorError::infrastructure(message, None)
+            }
+            error => {
+                let ExecutorError {
+                    message, source, ..
+                } = unreachable(&self.address, error);
+                ExecutorError::infrastructure(format!("{what}: {message}"), source)
+            }
+        }
+    }
+}
+
+/// The status with which the Engine has refused something.
+pub(super) const fn status(error: &Error) -> Option<u16> {
+    match error {
+        Error::DockerResponseServerError { status_code, .. } => Some(*status_code),
+        _ => None,
+    }
+}
+
+fn client(address: &str) -> Result<Docker, ExecutorError> {
+    let seconds = TIMEOUT.as_secs();
+    let client = match address.split_once("://") {
+        Some(("unix", _)) => {
+            Docker::connect_with_unix(address, seconds, bollard::API_DEFAULT_VERSION)
+        }
+        Some(("tcp" | "http", _)) => {
+            Docker::connect_with_http(address, seconds, bollard::API_DEFAULT_VERSION)
+        }
+        _ => {
+            let message = format!(
+                "`{address}` is no address of a Docker Engine that can be used\n\
+                 give one that starts with `unix://` or `tcp://`"
+            );
+            return Err(ExecutorError::infrastructure(message, None));
+        }
+    };
+    client.map_err(|error| unreachable(address, error))
+}
+
+fn unreachable(address: &str, error: Error) -> ExecutorError {
+    let message = format!(
+        "no Docker Engine answers at {address}\n\
+         check that it runs and that this user may use its socket, or name another one with \
+         DOCKER_HOST"
+    );
+    let source = match error {
+        Error::IOError { err } => err,
+        Error::SocketNotFoundError(_) => io::ErrorKind::NotFound.into(),
+        error => io::Error::other(deepest(&error)),
+    };
+    ExecutorError::infrastructure(message, source)
+}
+
+/// What lies below a chain of errors that only say that there was one.
+fn deepest(error: &dyn std::error::Error) -> String {
+    let mut deepest = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    deepest.to_string()
+}
+
+fn check_version(docker: &Docker, address: &str) -> Result<(), ExecutorError> {
+    let version = docker.client_version();
+    if version >= OLDEST {
+        return Ok(());
+    }
+    let message = format!(
+        "the Docker Engine at {address} speaks version {} of its API, and {} is needed\n\
+         install Docker 20.10 or later, or Podman 4 or later",
+        shown(&version),
+        shown(&OLDEST)
+    );
+    Err(ExecutorError::infrastructure(message, None))
+}
+
+fn shown(version: &ClientVersion) -> String {
+    format!("{}.{}", version.major_version, version.minor_version)
+}
+
+fn usual_address() -> Result<String, ExecutorError> {
+    let sockets = usual_sockets();
+    if let Some(socket) = sockets.iter().find(|socket| socket.exists()) {
+        return Ok(format!("unix://{}", socket.display()));
+    }
+    let tried: Vec<_> = sockets
+        .iter()
+        .map(|socket| socket.display().to_string())
+        .collect();
+    let message = format!(
+        "there is no Docker Engine: none of {} exists\n\
+         install and start Docker or Podman, or say with DOCKER_HOST where its socket is",
+        tried.join(", ")
+    );
+    Err(ExecutorError::infrastructure(message, None))
+}
+
+fn usual_sockets() -> [PathBuf; 4] {
+    let own = format!("/run/user/{}", getuid().as_raw());
+    [
+        PathBuf::from("/var/run/docker.sock"),
+        Path::new(&own).join("docker.sock"),
+        PathBuf::from("/run/podman/podman.sock"),
+        Path::new(&own).join("podman/podman.sock"),
+    ]
+}

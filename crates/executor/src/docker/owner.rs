@@ -1,0 +1,212 @@
+//! Whose a container is, and what is done about those whose owner is gone.
+//!
+//! An owner is a process with an executor. As long as it lives it holds a lock on a file that is
+//! named after it; the kernel gives the lock back however the process ends.
+
+use std::collections::HashMap;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use bollard::query_parameters::{ListContainersOptionsBuilder, RemoveContainerOptionsBuilder};
+use outrider_model::AttemptId;
+use rustix::fs::{FlockOperation, flock};
+use tokio::time::{Duration, Instant, sleep};
+
+use super::engine::{Engine, status};
+use crate::ExecutorError;
+
+/// The process that made a container.
+const OWNER: &str = "outrider.owner";
+/// The attempt that a container was made for.
+const ATTEMPT: &str = "outrider.attempt";
+/// What a container is for.
+const ROLE: &str = "outrider.role";
+/// What people call the runner.
+const RUNNER: &str = "outrider.runner";
+
+const SUFFIX: &str = ".lock";
+/// How long the Engine may take to remove a container that it is removing already.
+const REMOVAL: Duration = Duration::from_secs(60);
+
+/// What a container is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Runs the steps.
+    Primary,
+    /// Runs beside the steps.
+    Service,
+}
+
+/// This process, as the labels of its containers name it.
+#[derive(Debug)]
+pub(super) struct Owner {
+    id: String,
+    runner: String,
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Owner {
+    /// Takes a new name, and locks it.
+    pub fn claim(folder: &Path, runner: &str) -> io::Result<Self> {
+        DirBuilder::new()
+            .mode(0o700)
+            .recursive(true)
+            .create(folder)?;
+        let id = fs::read_to_string("/proc/sys/kernel/random/uuid")?;
+        let id = id.trim().to_owned();
+        // Nobody may see the file before it is locked.
+        let unseen = folder.join(format!(".{id}"));
+        let lock = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&unseen)?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+        let path = folder.join(format!("{id}{SUFFIX}"));
+        fs::rename(unseen, &path)?;
+        Ok(Self {
+            id,
+            runner: runner.to_owned(),
+            path,
+            _lock: lock,
+        })
+    }
+
+    /// By which a container of this owner is found again.
+    pub fn labels(&self, attempt: AttemptId, role: Role) -> HashMap<String, String> {
+        let role = match role {
+            Role::Primary => "primary",
+            Role::Service => "service",
+        };
+        [
+            (OWNER, self.id.clone()),
+            (ATTEMPT, attempt.to_string()),
+            (ROLE, role.to_owned()),
+            (RUNNER, self.runner.clone()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
+    }
+
+    /// Removes the containers of owners that are gone. What cannot be removed keeps its lock file,
+    /// so that the next owner tries again.
+    pub async fn sweep(&self, engine: &Engine) {
+        let folder = self.path.parent().unwrap_or(Path::new("/"));
+        for dead in Dead::all(folder) {
+            if remove_labelled(engine, OWNER, &dead.id).await.is_ok() {
+                let _ = fs::remove_file(&dead.path);
+            }
+        }
+    }
+}
+
+/// An owner that has ended. Held, so that nobody else sweeps it at the same time.
+struct Dead {
+    id: String,
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Dead {
+    fn all(folder: &Path) -> Vec<Self> {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        entries
+            .filter_map(|entry| Self::lock(entry.path()))
+            .collect()
+    }
+
+    fn lock(path: PathBuf) -> Option<Self> {
+        let id = path.file_name()?.to_str()?.strip_suffix(SUFFIX)?.to_owned();
+        let lock = File::open(&path).ok()?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive).ok()?;
+        Some(Self {
+            id,
+            path,
+            _lock: lock,
+        })
+    }
+}
+
+/// Removes all containers of an attempt, whoever made them.
+pub(super) async fn remove_attempt(
+    engine: &Engine,
+    attempt: AttemptId,
+) -> Result<(), ExecutorError> {
+    remove_labelled(engine, ATTEMPT, &attempt.to_string()).await
+}
+
+async fn remove_labelled(engine: &Engine, label: &str, value: &str) -> Result<(), ExecutorError> {
+    let filters = HashMap::from([("label".to_owned(), vec![format!("{label}={value}")])]);
+    let options = ListContainersOptionsBuilder::new()
+        .all(true)
+        .filters(&filters)
+        .build();
+    let found = engine
+        .docker()
+        .list_containers(Some(options))
+        .await
+        .map_err(|error| engine.error("containers that were left could not be found", error))?;
+    for id in found.into_iter().filter_map(|container| container.id) {
+        remove(engine, &id).await?;
+    }
+    Ok(())
+}
+
+/// Removes a container with its anonymous volumes, whatever it does. It may be gone already. When
+/// this returns `Ok`, it is.
+pub(super) async fn remove(engine: &Engine, container: &str) -> Result<(), ExecutorError> {
+    let end = Instant::now() + REMOVAL;
+    loop {
+        let options = RemoveContainerOptionsBuilder::new().force(true).v(true);
+        let removed = engine
+            .docker()
+            .remove_container(container, Some(options.build()))
+            .await;
+        match removed {
+            Ok(()) => return Ok(()),
+            Err(error) => match status(&error) {
+                Some(404) => return Ok(()),
+                // Somebody is at it already.
+                Some(409) if Instant::now() < end => sleep(Duration::from_millis(10)).await,
+                _ => {
+                    let what = format!("the container {container} could not be removed");
+                    return Err(engine.error(&what, error));
+                }
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_owner_is_alive_as_long_as_it_holds_its_lock() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let claim = || Owner::claim(folder.path(), "a runner").expect("claimed");
+        let dead = || {
+            let dead = Dead::all(folder.path()).into_iter();
+            dead.map(|dead| dead.id).collect::<Vec<_>>()
+        };
+        let (first, second) = (claim(), claim());
+        assert_eq!(dead(), [""; 0]);
+        let id = first.id.clone();
+        drop(first);
+        assert_eq!(dead(), [id]);
+        assert_ne!(dead(), [second.id.clone()]);
+    }
+
+    #[test]
+    fn labels_carry_any_name() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let owner = Owner::claim(folder.path(), "a \"b\" ü/=,").expect("claimed");
+        let attempt = AttemptId::from_bytes([7; 16]);
+        let labels = owner.labels(attempt, Role::Primary);
+        assert_eq!(labels[RUNNER], "a \"b\" ü/=,");
+        assert_eq!(labels[ATTEMPT], attempt.to_string());
+    }
+}
