@@ -226,7 +226,7 @@ impl Environment for DockerEnvironment {
         Some(&self.place.ready.shell)
     }
 
-    fn docker_socket(&self) -> Option<&str> {
+    fn docker_socket(&self) -> Option<&Path> {
         self.place.socket.then_some(SOCKET)
     }
 
