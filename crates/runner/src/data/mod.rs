@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use outrider_archive::Manifest;
+use outrider_executor::Files;
 use outrider_model::BlobHash;
 use outrider_model::plan::Step;
 use outrider_model::report::{Exit, Usage};
@@ -32,7 +33,6 @@ pub use self::transfer::forget_old_trees;
 use crate::attempt::StepContext;
 use crate::driver::Failure;
 use crate::inside;
-use outrider_executor::Files;
 
 /// How a step exited.
 type Exited = (Exit, Option<Usage>);

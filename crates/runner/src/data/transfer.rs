@@ -145,13 +145,14 @@ impl DataStep<'_> {
         let mut hash = blake3::Hasher::new();
         hash.update(trigger.project.as_bytes()).update(&[0]);
         hash.update(tier.as_bytes()).update(&[0]);
-        let mut lasts = true;
-        for place in places {
-            let real = bases.locate(place);
-            lasts &= !real.starts_with(own);
-            hash.update(real.as_os_str().as_encoded_bytes())
+        // A save names them as the config does, a restore as the archive does.
+        let mut places: Vec<PathBuf> = places.iter().map(|place| bases.locate(place)).collect();
+        places.sort_unstable();
+        for place in &places {
+            hash.update(place.as_os_str().as_encoded_bytes())
                 .update(&[0]);
         }
+        let lasts = places.iter().all(|place| !place.starts_with(own));
         let lasting = task.lasting_trees.clone().filter(|_| lasts);
         let folder = lasting.unwrap_or_else(|| helper::private_folder(own).join("trees"));
         if let Err(error) = make_private(&folder) {
