@@ -501,7 +501,7 @@ impl fmt::Display for Size {
         let units = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];
         match units.into_iter().find(|(_, bits)| self.0 >> bits > 0) {
             Some((unit, bits)) => {
-                let tenths = u128::from(self.0) * 10 >> bits;
+                let tenths = (u128::from(self.0) * 10) >> bits;
                 match tenths % 10 {
                     0 => write!(f, "{} {unit}", tenths / 10),
                     rest => write!(f, "{}.{rest} {unit}", tenths / 10),

@@ -1,0 +1,3 @@
+# Sends one command to the database and prints the first line of its answer.
+# usage: sh lib/store.sh WORD...
+printf '%s\r\nQUIT\r\n' "$*" | nc -w 5 "${STORE_HOST:-localhost}" 6379 | head -n 1 | tr -d '\r'
