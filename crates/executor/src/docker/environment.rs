@@ -22,12 +22,11 @@ use super::container::SOCKET;
 use super::death::Death;
 use super::engine::{Engine, status};
 use super::owner;
+use super::program::HELPERS;
 use super::service::Services;
 use super::stream::Complaints;
 use crate::init::{InitClient, Ready};
-use crate::{
-    Environment, ExecRequest, ExecResult, ExecutorError, Files, Handle, Output, Service,
-};
+use crate::{Environment, ExecRequest, ExecResult, ExecutorError, Files, Handle, Output, Service};
 
 /// How much longer than the grace the init may take before its container is killed.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -226,8 +225,12 @@ impl Environment for DockerEnvironment {
         Some(&self.place.ready.shell)
     }
 
+    fn helper_directory(&self) -> Option<&Path> {
+        Some(Path::new(HELPERS))
+    }
+
     fn docker_socket(&self) -> Option<&Path> {
-        self.place.socket.then_some(SOCKET)
+        self.place.socket.then(|| Path::new(SOCKET))
     }
 
     fn services(&self) -> &[Service] {
@@ -240,7 +243,11 @@ impl Environment for DockerEnvironment {
     }
 
     fn resolve(&self, path: &str) -> PathBuf {
-        crate::resolve(&self.place.ready.home, &self.place.ready.working_directory, path)
+        crate::resolve(
+            &self.place.ready.home,
+            &self.place.ready.working_directory,
+            path,
+        )
     }
 
     async fn exec(

@@ -25,8 +25,10 @@ use crate::ExecutorError;
 pub(super) const ROOT: &str = "/.outrider";
 /// The last file of the volume: with it everything is there.
 const COMPLETE: &str = "complete";
-/// The names by which jobs know the helper.
-const NAMES: [&str; 2] = ["circleci", "circleci-agent"];
+/// The names by which jobs call the program, and the helper.
+const NAMES: [&str; 3] = ["outrider", "circleci", "circleci-agent"];
+/// Where they find them.
+pub(super) const HELPERS: &str = "/.outrider/bin";
 const BLOCK: usize = 256 << 10;
 
 /// What makes up this program.
@@ -100,7 +102,7 @@ impl Program {
 
     /// How it is called in a container, without arguments.
     pub fn command(&self) -> Vec<String> {
-        let binary = format!("{ROOT}/bin/outrider");
+        let binary = format!("{ROOT}/lib/outrider");
         match &self.dynamic {
             None => vec![binary],
             Some(dynamic) => vec![
@@ -171,10 +173,13 @@ impl Program {
 
     /// Files of the volume, in the order in which they are written.
     fn parts(&self) -> Vec<(String, Part)> {
-        let mut parts = vec![("bin/outrider".to_owned(), Part::Copy(self.binary.clone()))];
+        let mut parts = vec![("lib/outrider".to_owned(), Part::Copy(self.binary.clone()))];
         if let Some(dynamic) = &self.dynamic {
             let loader = (dynamic.loader_name(), &dynamic.loader);
-            let libraries = dynamic.libraries.iter().map(|(name, path)| (name.clone(), path));
+            let libraries = dynamic
+                .libraries
+                .iter()
+                .map(|(name, path)| (name.clone(), path));
             parts.extend(
                 std::iter::once(loader)
                     .chain(libraries)
@@ -188,10 +193,10 @@ impl Program {
 
     fn named(&self, name: &str) -> Part {
         match &self.dynamic {
-            None => Part::Link("outrider"),
+            None => Part::Link("../lib/outrider"),
             Some(dynamic) => Part::Text(format!(
                 "#!/bin/sh\nLD_PRELOAD= LD_AUDIT= exec {} --argv0 {name} --library-path \
-                 {ROOT}/lib {ROOT}/bin/outrider \"$@\"\n",
+                 {ROOT}/lib {ROOT}/lib/outrider \"$@\"\n",
                 dynamic.loader_inside()
             )),
         }
@@ -270,14 +275,19 @@ fn interpreter(file: &mut File) -> io::Result<Option<PathBuf>> {
     }
     let number = |at: usize, size: usize| {
         let bytes = head.get(at..at + size).ok_or_else(invalid)?;
-        let number = bytes.iter().rev().fold(0_u64, |n, &byte| n << 8 | u64::from(byte));
+        let number = bytes
+            .iter()
+            .rev()
+            .fold(0_u64, |n, &byte| n << 8 | u64::from(byte));
         usize::try_from(number).map_err(|_| invalid())
     };
     let (table, size, count) = (number(32, 8)?, number(54, 2)?, number(56, 2)?);
     for entry in (0..count).map(|index| table.saturating_add(index * size)) {
         if number(entry, 4)? == PT_INTERP as usize {
             let (at, length) = (number(entry + 8, 8)?, number(entry + 32, 8)?);
-            let name = head.get(at..at.saturating_add(length)).ok_or_else(invalid)?;
+            let name = head
+                .get(at..at.saturating_add(length))
+                .ok_or_else(invalid)?;
             let name = String::from_utf8_lossy(name);
             return Ok(Some(PathBuf::from(name.trim_end_matches('\0'))));
         }
@@ -329,14 +339,20 @@ mod tests {
         let error = Program::load_blocking(place.path().to_owned()).expect_err("empty");
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
         std::fs::write(place.path(), b"\x7fELF\x02\x01").expect("written");
-        assert!(Program::load_blocking(place.path().to_owned()).is_err(), "cut off");
+        assert!(
+            Program::load_blocking(place.path().to_owned()).is_err(),
+            "cut off"
+        );
     }
 
     #[test]
     fn a_program_is_called_through_the_loader_that_it_brings() {
         let program = Program::for_tests();
         let command = program.command();
-        assert_eq!(command.last().map(String::as_str), Some("/.outrider/bin/outrider"));
+        assert_eq!(
+            command.last().map(String::as_str),
+            Some("/.outrider/lib/outrider")
+        );
         let parts: Vec<_> = program.parts().into_iter().map(|(name, _)| name).collect();
         assert_eq!(parts.last().map(String::as_str), Some(COMPLETE));
         let loader = command[0].strip_prefix("/.outrider/").expect("inside");
