@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
-use outrider_executor::docker::{DockerSettings, ImageCare, Limits, Privileges, PullPolicy, Warm};
+use outrider_executor::docker::{DockerSettings, ImageCare, Limits, Privileges, PullPolicy};
 
 use crate::args::duration;
 use crate::quantity::{bytes, cpu_millis};
@@ -58,18 +58,6 @@ pub struct DockerArgs {
     /// Make the root file system of containers read-only.
     #[arg(long, env = "OUTRIDER_READ_ONLY_ROOT")]
     read_only_root: bool,
-    /// How many containers of an image wait, running, for tasks [default: none].
-    #[arg(long, env = "OUTRIDER_WARM", value_name = "N")]
-    warm: Option<usize>,
-    /// An image of which containers wait; repeat it for more [default: the one that the last task
-    /// used].
-    #[arg(
-        long,
-        env = "OUTRIDER_WARM_IMAGE",
-        value_delimiter = ',',
-        value_name = "IMAGE"
-    )]
-    warm_image: Vec<String>,
     /// How much space pulled images may take before those go that no task has used for longest
     /// [default: any].
     #[arg(long, env = "OUTRIDER_IMAGE_MAX_SIZE", value_parser = bytes, value_name = "SIZE")]
@@ -147,12 +135,6 @@ impl DockerArgs {
                 docker_socket: self.allow_docker_socket,
                 read_only_root: self.read_only_root,
             },
-            warm: Warm {
-                count: self
-                    .warm
-                    .unwrap_or(usize::from(!self.warm_image.is_empty())),
-                images: self.warm_image.clone(),
-            },
             images: self.image_care(),
             ..DockerSettings::new(runner_name, program, owners)
         }
@@ -192,7 +174,7 @@ mod tests {
             "--docker-host unix:///e.sock --pull always --container-limit-cpu 400m \
              --container-limit-memory 650Mi --container-limit-storage 1Gi \
              --container-limit-pids 100 --extra-limit-cpu 2 --extra-limit-memory 1Gi \
-             --allow-sudo --warm 2 --warm-image a:1 --warm-image b:2 --image-max-size 20Gi \
+             --allow-sudo --image-max-size 20Gi \
              --image-max-age 1h --min-free-disk 1Gi",
         );
         assert_eq!(settings.engine.as_deref(), Some("unix:///e.sock"));
@@ -212,8 +194,6 @@ mod tests {
         };
         assert_eq!(settings.service_limits, service_limits);
         assert!(settings.privileges.sudo && !settings.privileges.docker_socket);
-        assert_eq!(settings.warm.count, 2);
-        assert_eq!(settings.warm.images, ["a:1", "b:2"]);
         let care = ImageCare {
             max_bytes: Some(20 << 30),
             max_age: Some(Duration::from_secs(3_600)),
@@ -228,6 +208,5 @@ mod tests {
         assert_eq!(settings.privileges, Privileges::default());
         assert_eq!(settings.limits, Limits::default());
         assert_eq!(settings.images, ImageCare::default());
-        assert_eq!(settings.warm, Warm::default());
     }
 }

@@ -36,7 +36,7 @@ use self::limits::Host;
 use self::owner::{Owner, remove_attempt};
 use self::prepare::Preparation;
 use self::program::Program;
-pub use self::settings::{DockerSettings, ImageCare, Limits, Privileges, PullPolicy, Warm};
+pub use self::settings::{DockerSettings, ImageCare, Limits, Privileges, PullPolicy};
 use crate::{Environment, Executor, ExecutorError, Finding, Handle, PrepareRequest};
 
 /// Finds the containers of an attempt again: by their label.

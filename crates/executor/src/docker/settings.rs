@@ -23,8 +23,6 @@ pub struct DockerSettings {
     pub pull: PullPolicy,
     /// What containers may do.
     pub privileges: Privileges,
-    /// Which containers wait for tasks.
-    pub warm: Warm,
     /// Which images are kept.
     pub images: ImageCare,
 }
@@ -45,7 +43,6 @@ impl DockerSettings {
             service_limits: Limits::default(),
             pull: PullPolicy::default(),
             privileges: Privileges::default(),
-            warm: Warm::default(),
             images: ImageCare::default(),
         }
     }
@@ -87,15 +84,6 @@ pub struct Privileges {
     pub docker_socket: bool,
     /// Whether the root of the file system is read-only.
     pub read_only_root: bool,
-}
-
-/// Which containers wait for tasks.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Warm {
-    /// How many containers wait, of each image.
-    pub count: usize,
-    /// Of which images. Empty: of the one that the last task used.
-    pub images: Vec<String>,
 }
 
 /// Which images are kept. Only images that runners have pulled are ever removed.

@@ -2,45 +2,36 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use outrider_executor::Executor;
-use outrider_executor::docker::{DockerExecutor, DockerSettings, Warm};
+use outrider_executor::docker::{DockerExecutor, DockerSettings};
 use tokio::time::Instant;
 
 use super::super::child::this_program;
 use super::super::platform::{CLASS, Platform};
 use crate::failure::Failure;
 
-/// A platform whose runner has so many slots, and so many warm containers of the image.
-pub async fn platform(image: &str, slots: usize, warm: usize) -> Result<Platform, Failure> {
+/// A platform whose runner has so many slots.
+pub async fn platform(slots: usize) -> Result<Platform, Failure> {
     let program = this_program()?;
     let platform = Platform::start().await?;
     platform.start_runners(1, slots, |_, folder: &Path| {
-        let settings = DockerSettings {
-            warm: Warm {
-                count: warm,
-                images: vec![image.to_owned()],
-            },
-            ..DockerSettings::new("bench", program.clone(), folder.join("owners"))
-        };
+        let settings = DockerSettings::new("bench", program.clone(), folder.join("owners"));
         Arc::new(DockerExecutor::new(settings)) as Arc<dyn Executor>
     })?;
     Ok(platform)
 }
 
 /// Milliseconds from the submission of a job to the moment at which the first byte of its output is
-/// durable on the server. `pause` before each, in which the runner can make a container ready.
+/// durable on the server.
 pub async fn first_bytes(
     platform: &Platform,
     image: &str,
     count: usize,
-    pause: Duration,
 ) -> Result<Vec<f64>, Failure> {
     let mut times = Vec::with_capacity(count);
     // One more, so that the image, the program's volume and all connections are there.
     for number in 0..=count {
-        tokio::time::sleep(pause).await;
         platform.seen.take_first_byte();
         let before = platform.seen.finished();
         let started = Instant::now();

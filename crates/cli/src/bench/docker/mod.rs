@@ -3,8 +3,6 @@
 mod floors;
 mod jobs;
 
-use std::time::Duration;
-
 use clap::Args;
 use serde_json::json;
 
@@ -17,8 +15,6 @@ use crate::failure::Failure;
 const AT_ONCE: usize = 20;
 /// Steps of a job with many.
 const STEPS: usize = 50;
-/// In which a warm container takes the place of one that was used.
-const REFILL: Duration = Duration::from_millis(1_500);
 
 /// How to measure.
 #[derive(Args)]
@@ -41,7 +37,6 @@ struct Measured {
     docker_at_once_s: f64,
     cold: Vec<f64>,
     steps: Vec<f64>,
-    warm: Vec<f64>,
     at_once_s: f64,
     left_behind: usize,
     rss_mb: f64,
@@ -71,16 +66,13 @@ async fn measure(args: &DockerBenchArgs) -> Result<Measured, Failure> {
     let docker_execs = blocking(&docker, move |docker| docker.execs(few)).await?;
     let bare = blocking(&docker, move |_| floors::bare_processes(many)).await?;
 
-    let platform = jobs::platform(image, AT_ONCE, 0).await?;
-    let cold = jobs::first_bytes(&platform, image, few, Duration::ZERO).await?;
+    let platform = jobs::platform(AT_ONCE).await?;
+    let cold = jobs::first_bytes(&platform, image, few).await?;
     let steps = jobs::further_steps(&platform, image, few.min(10), STEPS).await?;
     let docker_at_once_s = blocking(&docker, |docker| docker.runs_at_once(AT_ONCE)).await?;
     let at_once_s = jobs::at_once(&platform, image, AT_ONCE).await?;
     platform.end().await;
 
-    let platform = jobs::platform(image, 1, 2).await?;
-    let warm = jobs::first_bytes(&platform, image, many, REFILL).await?;
-    platform.end().await;
     let left_behind = blocking(&docker, |docker| {
         docker.containers_of("outrider.runner=bench")
     });
@@ -91,7 +83,6 @@ async fn measure(args: &DockerBenchArgs) -> Result<Measured, Failure> {
         docker_at_once_s,
         cold,
         steps,
-        warm,
         at_once_s,
         left_behind: left_behind.await?,
         rss_mb: busy_rss(image).await?,
@@ -145,10 +136,6 @@ fn as_json(mut m: Measured) -> serde_json::Value {
         "cold_ratio": rounded(cold / run_first),
         "cold_first_byte_ms": rounded(cold),
         "step_ms_p50": rounded(percentile(&mut m.steps, 0.5)),
-        "warm_first_byte_ms": {
-            "p50": rounded(percentile(&mut m.warm, 0.5)),
-            "p99": rounded(percentile(&mut m.warm, 0.99)),
-        },
         "twenty_jobs_ratio": rounded(m.at_once_s / m.docker_at_once_s),
         "left_behind": m.left_behind,
         "runner_rss_mb": rounded(m.rss_mb),
@@ -162,14 +149,13 @@ fn as_json(mut m: Measured) -> serde_json::Value {
     }})
 }
 
-fn figures(mut m: Measured) -> [Figure; 6] {
+fn figures(mut m: Measured) -> [Figure; 4] {
     let run_first = percentile(&mut m.docker_runs.first_byte, 0.5);
     let run_whole = percentile(&mut m.docker_runs.whole, 0.5);
     let exec = percentile(&mut m.docker_execs, 0.5);
     let bare = percentile(&mut m.bare, 0.5);
     let cold = percentile(&mut m.cold, 0.5);
     let step = percentile(&mut m.steps, 0.5);
-    let (warm50, warm99) = (percentile(&mut m.warm, 0.5), percentile(&mut m.warm, 0.99));
     let figure = |name, value, floor, ratio, target| Figure {
         name,
         value,
@@ -182,7 +168,7 @@ fn figures(mut m: Measured) -> [Figure; 6] {
         figure(
             "cold: queued to first byte, p50",
             format!("{cold:.0} ms"),
-            run.clone(),
+            run,
             Some(cold / run_first),
             "ratio 1.05",
         ),
@@ -192,20 +178,6 @@ fn figures(mut m: Measured) -> [Figure; 6] {
             format!("`docker exec` {exec:.0} ms, bare process {bare:.2} ms"),
             Some(step / exec),
             "10 ms",
-        ),
-        figure(
-            "warm: queued to first byte, p50",
-            format!("{warm50:.2} ms"),
-            run.clone(),
-            Some(warm50 / run_first),
-            "25 ms",
-        ),
-        figure(
-            "warm: queued to first byte, p99",
-            format!("{warm99:.2} ms"),
-            run,
-            Some(warm99 / run_first),
-            "100 ms",
         ),
         figure(
             "20 jobs at once",
