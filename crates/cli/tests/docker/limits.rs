@@ -42,7 +42,11 @@ async fn who_eats_memory_is_told_the_limit() {
         ..Limits::default()
     });
     let (_, environment) = prepare(&executor, request().await).await;
-    let (result, output) = exec(&*environment, "head -c 200000000 /dev/zero | tail -c 190000000 | wc -c").await;
+    let (result, output) = exec(
+        &*environment,
+        "head -c 200000000 /dev/zero | tail -c 190000000 | wc -c",
+    )
+    .await;
     let told = match result {
         Ok(result) => result.out_of_memory == Some(limit),
         Err(error) => error.fault == Fault::User && error.message.contains("64 MiB"),

@@ -71,7 +71,10 @@ pub async fn exec(
     let result = environment
         .exec(step(environment, script), output.clone())
         .await;
-    (result, String::from_utf8_lossy(&output.bytes()).into_owned())
+    (
+        result,
+        String::from_utf8_lossy(&output.bytes()).into_owned(),
+    )
 }
 
 /// The containers of an attempt that the Engine has.

@@ -80,8 +80,7 @@ impl Subject {
 
     /// Prepares an environment for a new attempt.
     pub async fn prepare_in(&self, slot: usize) -> Arc<dyn Environment> {
-        let request =
-            PrepareRequest::new(new_attempt(), slot, self.kind.clone(), "~/project");
+        let request = PrepareRequest::new(new_attempt(), slot, self.kind.clone(), "~/project");
         self.executor.prepare(request).await.expect("prepare")
     }
 

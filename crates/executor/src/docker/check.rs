@@ -105,7 +105,10 @@ fn limits(host: &Host) -> Finding {
     .filter_map(|(name, can)| (!can).then_some(name))
     .collect();
     if missing.is_empty() {
-        return good("limits", "processors, memory, swap and processes".to_owned());
+        return good(
+            "limits",
+            "processors, memory, swap and processes".to_owned(),
+        );
     }
     finding(
         "limits",

@@ -157,7 +157,12 @@ fn anonymous_volume(path: &str) -> Mount {
 fn scratch() -> HashMap<String, String> {
     SCRATCH
         .iter()
-        .map(|path| ((*path).to_owned(), "rw,exec,nosuid,nodev,mode=1777".to_owned()))
+        .map(|path| {
+            (
+                (*path).to_owned(),
+                "rw,exec,nosuid,nodev,mode=1777".to_owned(),
+            )
+        })
         .collect()
 }
 
@@ -209,7 +214,10 @@ mod tests {
         assert_eq!(config.memory, Some(1 << 30));
         assert_eq!(config.memory_swap, config.memory);
         assert_eq!(config.nano_cpus, Some(1_500_000_000));
-        assert_eq!((config.pids_limit, config.shm_size), (Some(100), Some(1 << 29)));
+        assert_eq!(
+            (config.pids_limit, config.shm_size),
+            (Some(100), Some(1 << 29))
+        );
         assert_eq!(config.storage_opt, None, "the driver cannot");
     }
 
@@ -220,8 +228,16 @@ mod tests {
             sudo: true,
             ..Privileges::default()
         });
-        assert_eq!((config.readonly_rootfs, config.security_opt), (Some(true), None));
-        let targets: Vec<_> = config.mounts.iter().flatten().map(|mount| &mount.target).collect();
+        assert_eq!(
+            (config.readonly_rootfs, config.security_opt),
+            (Some(true), None)
+        );
+        let targets: Vec<_> = config
+            .mounts
+            .iter()
+            .flatten()
+            .map(|mount| &mount.target)
+            .collect();
         assert_eq!(targets, [&Some(ROOT.to_owned()), &Some("/root".to_owned())]);
         assert!(config.tmpfs.is_some_and(|tmpfs| tmpfs.contains_key("/tmp")));
     }

@@ -37,9 +37,11 @@ impl Engine {
         check_version(&docker, &address)?;
         let info = docker.info().await.map_err(unreachable)?;
         let version = docker.version().await.map_err(unreachable)?;
-        let podman = version.components.iter().flatten().any(|component| {
-            component.name.to_ascii_lowercase().contains("podman")
-        });
+        let podman = version
+            .components
+            .iter()
+            .flatten()
+            .any(|component| component.name.to_ascii_lowercase().contains("podman"));
         Ok(Self {
             docker,
             address,

@@ -25,9 +25,7 @@ use super::owner;
 use super::service::Services;
 use super::stream::Complaints;
 use crate::init::{InitClient, Ready};
-use crate::{
-    Environment, ExecRequest, ExecResult, ExecutorError, Files, Handle, Output, Service,
-};
+use crate::{Environment, ExecRequest, ExecResult, ExecutorError, Files, Handle, Output, Service};
 
 /// How much longer than the grace the init may take before its container is killed.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -240,7 +238,11 @@ impl Environment for DockerEnvironment {
     }
 
     fn resolve(&self, path: &str) -> PathBuf {
-        crate::resolve(&self.place.ready.home, &self.place.ready.working_directory, path)
+        crate::resolve(
+            &self.place.ready.home,
+            &self.place.ready.working_directory,
+            path,
+        )
     }
 
     async fn exec(

@@ -124,7 +124,10 @@ mod tests {
     #[test]
     fn nobody_gets_more_than_there_is_nor_what_cannot_be_enforced() {
         let huge = effective(&Limits::default(), Some("2xlarge+"), &HOST);
-        assert_eq!((huge.cpu_millis, huge.memory), (HOST.cpu_millis, HOST.memory));
+        assert_eq!(
+            (huge.cpu_millis, huge.memory),
+            (HOST.cpu_millis, HOST.memory)
+        );
         let weak = Host {
             limits_memory: false,
             limits_pids: false,

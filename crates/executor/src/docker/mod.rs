@@ -28,8 +28,8 @@ use outrider_model::AttemptId;
 use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
-use self::engine::Engine;
 use self::care::Care;
+use self::engine::Engine;
 use self::image::{HostLogins, Images, Patience};
 use self::limits::Host;
 use self::owner::{Owner, remove_attempt};

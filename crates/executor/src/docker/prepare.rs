@@ -118,9 +118,10 @@ impl Preparation<'_> {
             .docker()
             .create_container(Some(options), primary.body())
             .await;
-        created
-            .map(|created| created.id)
-            .map_err(|error| base.engine.error("the task's container could not be made", error))
+        created.map(|created| created.id).map_err(|error| {
+            base.engine
+                .error("the task's container could not be made", error)
+        })
     }
 
     /// Starts the container and makes it ready for steps, with all that runs beside it.

@@ -174,7 +174,10 @@ impl Program {
         let mut parts = vec![("bin/outrider".to_owned(), Part::Copy(self.binary.clone()))];
         if let Some(dynamic) = &self.dynamic {
             let loader = (dynamic.loader_name(), &dynamic.loader);
-            let libraries = dynamic.libraries.iter().map(|(name, path)| (name.clone(), path));
+            let libraries = dynamic
+                .libraries
+                .iter()
+                .map(|(name, path)| (name.clone(), path));
             parts.extend(
                 std::iter::once(loader)
                     .chain(libraries)
@@ -270,14 +273,19 @@ fn interpreter(file: &mut File) -> io::Result<Option<PathBuf>> {
     }
     let number = |at: usize, size: usize| {
         let bytes = head.get(at..at + size).ok_or_else(invalid)?;
-        let number = bytes.iter().rev().fold(0_u64, |n, &byte| n << 8 | u64::from(byte));
+        let number = bytes
+            .iter()
+            .rev()
+            .fold(0_u64, |n, &byte| n << 8 | u64::from(byte));
         usize::try_from(number).map_err(|_| invalid())
     };
     let (table, size, count) = (number(32, 8)?, number(54, 2)?, number(56, 2)?);
     for entry in (0..count).map(|index| table.saturating_add(index * size)) {
         if number(entry, 4)? == PT_INTERP as usize {
             let (at, length) = (number(entry + 8, 8)?, number(entry + 32, 8)?);
-            let name = head.get(at..at.saturating_add(length)).ok_or_else(invalid)?;
+            let name = head
+                .get(at..at.saturating_add(length))
+                .ok_or_else(invalid)?;
             let name = String::from_utf8_lossy(name);
             return Ok(Some(PathBuf::from(name.trim_end_matches('\0'))));
         }
@@ -329,14 +337,20 @@ mod tests {
         let error = Program::load_blocking(place.path().to_owned()).expect_err("empty");
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
         std::fs::write(place.path(), b"\x7fELF\x02\x01").expect("written");
-        assert!(Program::load_blocking(place.path().to_owned()).is_err(), "cut off");
+        assert!(
+            Program::load_blocking(place.path().to_owned()).is_err(),
+            "cut off"
+        );
     }
 
     #[test]
     fn a_program_is_called_through_the_loader_that_it_brings() {
         let program = Program::for_tests();
         let command = program.command();
-        assert_eq!(command.last().map(String::as_str), Some("/.outrider/bin/outrider"));
+        assert_eq!(
+            command.last().map(String::as_str),
+            Some("/.outrider/bin/outrider")
+        );
         let parts: Vec<_> = program.parts().into_iter().map(|(name, _)| name).collect();
         assert_eq!(parts.last().map(String::as_str), Some(COMPLETE));
         let loader = command[0].strip_prefix("/.outrider/").expect("inside");
