@@ -29,8 +29,12 @@ pub struct InitClient {
     link: Arc<Link>,
     next_channel: AtomicU32,
     lost: watch::Receiver<Option<Arc<io::Error>>>,
-    tasks: TaskTracker,
-    _connection: DropGuard,
+    connection: CancellationToken,
+    _ends_when_dropped: DropGuard,
+    /// One task for each output that is written to.
+    outputs: TaskTracker,
+    /// Those that move frames and the data of tools.
+    carriers: TaskTracker,
 }
 
 impl InitClient {
@@ -44,9 +48,9 @@ impl InitClient {
         let (link, frames) = Link::new();
         let (tell, lost) = watch::channel(None);
         let connection = CancellationToken::new();
-        let tasks = TaskTracker::new();
+        let carriers = TaskTracker::new();
         let (ended, receiving) = (connection.clone(), link.clone());
-        tasks.spawn(async move {
+        carriers.spawn(async move {
             let why = tokio::select! {
                 why = receive(&receiving, reader) => why,
                 () = ended.cancelled() => io::ErrorKind::ConnectionAborted.into(),
@@ -57,7 +61,7 @@ impl InitClient {
             ended.cancel();
         });
         let ended = connection.clone();
-        tasks.spawn(async move {
+        carriers.spawn(async move {
             tokio::select! {
                 // If the stream cannot be written, its reader ends as well, and says why.
                 _ = write_frames(frames, writer) => {}
@@ -69,8 +73,10 @@ impl InitClient {
             link,
             next_channel: AtomicU32::new(1),
             lost,
-            tasks,
-            _connection: connection.drop_guard(),
+            _ends_when_dropped: connection.clone().drop_guard(),
+            connection,
+            outputs: TaskTracker::new(),
+            carriers,
         })
     }
 
@@ -105,10 +111,15 @@ impl InitClient {
         lost(self.lost.clone()).await
     }
 
-    /// Ends the init, and with it the container. Returns when the connection has ended, too.
+    /// Ends the init, and with it the container. When it returns the connection has ended, and no
+    /// [`Output`] will be written any more.
     pub async fn close(&self) {
         self.link.send(Frame::empty(Kind::End, 0));
         let _ = tokio::time::timeout(ENDING, self.lost()).await;
+        self.connection.cancel();
+        self.lost().await;
+        self.outputs.close();
+        self.outputs.wait().await;
     }
 
     fn channel(&self) -> u32 {
@@ -144,7 +155,7 @@ impl InitClient {
         output: Arc<dyn Output>,
     ) -> impl Future<Output = Result<T, ExecutorError>> + Send + use<T> {
         let (tell, told) = oneshot::channel();
-        self.tasks.spawn(async move {
+        self.outputs.spawn(async move {
             let mut tell = Some(tell);
             while let Some(item) = inbox.next().await {
                 match item {
@@ -262,8 +273,8 @@ impl Inside for InitClient {
         let inbox = self.request(channel, &Request::Tool { request, stream })?;
         let (stdin, input) = tokio::io::duplex(CHUNK);
         let (stdout, taken) = tokio::io::duplex(CHUNK);
-        self.tasks.spawn(send_input(input, to_tool));
-        self.tasks.spawn(hand_over_output(from_tool, taken));
+        self.carriers.spawn(send_input(input, to_tool));
+        self.carriers.spawn(hand_over_output(from_tool, taken));
         let alive = Arc::new(Alive {
             link: self.link.clone(),
             channel,
