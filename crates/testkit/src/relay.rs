@@ -21,6 +21,8 @@ pub enum Fate {
     CutAnswer(usize),
     /// The server never hears of it.
     Hold,
+    /// After so many bytes towards the client it stands still, until the client gives up.
+    HoldAnswer(usize),
 }
 
 /// Stands in front of a server until the test ends. The first connections have these fates, the
@@ -62,13 +64,11 @@ async fn carry(
 ) {
     let (request, answer) = match fate {
         Some(Fate::CutRequest(bytes)) => (bytes, usize::MAX),
-        Some(Fate::CutAnswer(bytes)) => (usize::MAX, bytes),
+        Some(Fate::CutAnswer(bytes) | Fate::HoldAnswer(bytes)) => (usize::MAX, bytes),
         None => (usize::MAX, usize::MAX),
         Some(Fate::Hold) => {
             met.fetch_add(1, Ordering::SeqCst);
-            // Until the client gives up.
-            while let Ok(1..) = client.read(&mut [0; 4096]).await {}
-            return;
+            return hold(client).await;
         }
     };
     let Ok(mut server) = TcpStream::connect(server).await else {
@@ -82,7 +82,15 @@ async fn carry(
     };
     if cut {
         met.fetch_add(1, Ordering::SeqCst);
+        if matches!(fate, Some(Fate::HoldAnswer(_))) {
+            hold(client).await;
+        }
     }
+}
+
+/// Until the client gives up.
+async fn hold(mut client: TcpStream) {
+    while let Ok(1..) = client.read(&mut [0; 4096]).await {}
 }
 
 /// Whether it was cut before one side ended it.

@@ -102,7 +102,8 @@ impl Care {
     /// Looks after the disk, if that was not done lately. Says what is wrong with it, if the disk
     /// is still nearly full.
     pub async fn care_if_due(&self) -> Option<String> {
-        let mut last = self.last.lock().await;
+        // Somebody may be at it.
+        let mut last = self.last.try_lock().ok()?;
         if last.is_some_and(|last| last.elapsed() < EVERY) {
             return None;
         }

@@ -27,7 +27,7 @@ use self::platform::{Fit, Platform, fit};
 pub use self::pull::Patience;
 use self::pull::{Pulls, Wanted};
 use self::records::{Access, Record, Records};
-use self::reference::Reference;
+use self::reference::{Reference, Version};
 use super::PullPolicy;
 use super::care::Care;
 use crate::{ExecutorError, Output};
@@ -125,12 +125,31 @@ impl Images {
             (Need::Absent, _) => return Err(refused(&reference, "the Engine does not have it")),
             (Need::Pull | Need::Nothing, _) => {
                 let login = self.login(&reference, image, variables)?;
+                if closed || matches!(reference.version, Version::Digest(_)) {
+                    self.authorise(&reference, login.as_ref()).await?;
+                }
                 self.pull(&reference, login, progress).await?
             }
         };
         self.check_platform(&reference, &found, progress.as_ref())
             .await?;
         Ok(provided(found))
+    }
+
+    /// Asks the registry whether it shows the image to this login. The pull alone would not: what
+    /// an Engine has by its digest it does not ask for again.
+    async fn authorise(
+        &self,
+        reference: &Reference,
+        login: Option<&Login>,
+    ) -> Result<(), ExecutorError> {
+        let credentials = login.map(|it| it.credentials(&reference.registry));
+        let name = reference.to_string();
+        let shown = self.engine.inspect_registry_image(&name, credentials).await;
+        match shown {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.explain(reference, Failure::of(reference, login, &error))),
+        }
     }
 
     async fn pull(

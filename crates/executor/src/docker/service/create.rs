@@ -1,0 +1,116 @@
+//! How service containers are made.
+
+use std::collections::HashMap;
+
+use bollard::Docker;
+use bollard::errors::Error;
+use bollard::models::{ContainerCreateBody, HostConfig, HostConfigLogConfig};
+use outrider_model::plan::DockerImage;
+
+use super::{Container, ServicesRequest};
+use crate::ExecutorError;
+use crate::docker::image::Provided;
+
+pub(super) async fn create(
+    engine: &Docker,
+    image: &DockerImage,
+    provided: &Provided,
+    config: ContainerCreateBody,
+) -> Result<Container, ExecutorError> {
+    let name = match &image.name {
+        Some(name) => format!("{} ({name})", image.image),
+        None => image.image.clone(),
+    };
+    let created = engine.create_container(None, config).await;
+    let created = created.map_err(|error| not_started(&name, &error))?;
+    Ok(Container {
+        id: created.id,
+        name,
+        exposed_tcp: provided.exposed_tcp.clone(),
+        has_healthcheck: provided.has_healthcheck,
+    })
+}
+
+/// The Engine puts the config's variables over the image's, and drops the image's command if there
+/// is another entry point.
+pub(super) fn config(
+    image: &DockerImage,
+    provided: &Provided,
+    labels: &HashMap<String, String>,
+    host: &HostConfig,
+) -> ContainerCreateBody {
+    let given = |words: &[String]| (!words.is_empty()).then(|| words.to_vec());
+    let variables = image.environment.iter();
+    ContainerCreateBody {
+        image: Some(provided.id.clone()),
+        entrypoint: given(&image.entrypoint),
+        cmd: given(&image.command),
+        user: image.user.clone(),
+        env: Some(
+            variables
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect(),
+        ),
+        labels: Some(labels.clone()),
+        host_config: Some(host.clone()),
+        ..ContainerCreateBody::default()
+    }
+}
+
+pub(super) async fn host_config(
+    engine: &Docker,
+    request: &ServicesRequest,
+) -> Result<HostConfig, ExecutorError> {
+    let info = engine.info().await.map_err(|error| {
+        let message = format!("cannot ask the Engine for its log drivers: {error}");
+        ExecutorError::infrastructure(message, None)
+    })?;
+    let drivers = info.plugins.and_then(|it| it.log).unwrap_or_default();
+    // It alone keeps bytes as they are; not every Engine has it.
+    let driver = match drivers.iter().any(|it| it == "local") {
+        true => "local",
+        false => "json-file",
+    };
+    let bounds = [("max-size", "20m"), ("max-file", "5")];
+    Ok(HostConfig {
+        network_mode: Some(format!("container:{}", request.primary)),
+        security_opt: Some(vec!["no-new-privileges".to_owned()]),
+        log_config: Some(HostConfigLogConfig {
+            typ: Some(driver.to_owned()),
+            config: Some(
+                bounds
+                    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                    .into(),
+            ),
+        }),
+        // Its exit code is read after it has ended.
+        auto_remove: Some(false),
+        ..request.limits.clone()
+    })
+}
+
+/// What the config asks for may not be in the image.
+pub(super) fn not_started(name: &str, error: &Error) -> ExecutorError {
+    let message = match error {
+        Error::DockerResponseServerError { message, .. } => message.clone(),
+        other => other.to_string(),
+    };
+    let users = [
+        "executable file not found",
+        "no such file or directory",
+        "permission denied",
+        "exec format error",
+        "unable to find user",
+        "unable to find group",
+        "no command specified",
+    ];
+    let is_users = users
+        .iter()
+        .any(|text| message.to_ascii_lowercase().contains(text));
+    let message = format!("service {name} cannot be started: {message}");
+    if is_users {
+        let advice = "look at its `entrypoint`, `command` and `user`";
+        return ExecutorError::user(format!("{message}\n{advice}"), None);
+    }
+    ExecutorError::infrastructure(message, None)
+}
