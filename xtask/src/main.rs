@@ -6,6 +6,7 @@
 mod check_deps;
 mod ci;
 mod command;
+mod engine;
 mod metadata;
 mod policy;
 mod prerequisites;

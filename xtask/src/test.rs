@@ -6,6 +6,7 @@ use std::process::{ExitCode, ExitStatus, Stdio};
 use anyhow::{Context, Result};
 
 use crate::command::{answers, cargo, status};
+use crate::engine::{self, Engine};
 use crate::{prerequisites, tools};
 
 /// Runs doc tests, then all others, and ends with the test runner's summary. With arguments, only
@@ -13,6 +14,8 @@ use crate::{prerequisites, tools};
 pub fn run(arguments: &[String]) -> Result<ExitCode> {
     prerequisites::check()?;
     tools::install()?;
+    let engine = Engine::provide()?;
+    let address = engine.address();
     // First, so that the summary that counts is the last thing on the screen.
     let documented = match arguments {
         [] => Some(status(&mut cargo([
@@ -24,9 +27,13 @@ pub fn run(arguments: &[String]) -> Result<ExitCode> {
         _ => None,
     };
     let tested = if answers(&mut cargo(["nextest", "--version"])) {
-        status(cargo(["nextest", "run", "--workspace", "--no-fail-fast"]).args(arguments))?
+        status(
+            cargo(["nextest", "run", "--workspace", "--no-fail-fast"])
+                .args(arguments)
+                .env(engine::VARIABLE, address),
+        )?
     } else {
-        plain(arguments)?
+        plain(arguments, &address)?
     };
     let failed = documented.filter(|ended| !ended.success());
     if failed.is_some() {
@@ -39,9 +46,12 @@ pub fn run(arguments: &[String]) -> Result<ExitCode> {
 
 /// Without nextest: cargo's own runner, which has a summary for each binary only. It is passed on
 /// line by line, and added up.
-fn plain(arguments: &[String]) -> Result<ExitStatus> {
+fn plain(arguments: &[String], engine: &str) -> Result<ExitStatus> {
     let mut command = cargo(["test", "--workspace", "--tests", "--no-fail-fast"]);
-    command.args(arguments).stdout(Stdio::piped());
+    command
+        .args(arguments)
+        .env(engine::VARIABLE, engine)
+        .stdout(Stdio::piped());
     println!(
         "$ cargo test --workspace --tests --no-fail-fast {}",
         arguments.join(" ")

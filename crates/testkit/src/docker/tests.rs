@@ -85,3 +85,10 @@ async fn a_registry_that_asks_refuses_a_wrong_password() {
     pull(&pushed.by_tag, Some(PASSWORD)).await.unwrap();
     registry.forget(&pushed).await;
 }
+
+#[tokio::test]
+async fn debian_is_there_with_its_user() {
+    let image = Image::Debian.provide().await;
+    let found = client().inspect_image(&image).await.unwrap();
+    assert_eq!(found.config.unwrap().cmd.unwrap(), ["bash"]);
+}
