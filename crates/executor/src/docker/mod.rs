@@ -6,18 +6,18 @@
 //! Engine closes that stdin: the init ends, and the container is removed. What is left all the same
 //! is found by its labels (`owner`).
 
-mod care;
+pub mod care;
 mod check;
 mod container;
 mod death;
 mod engine;
 mod environment;
-mod image;
+pub mod image;
 mod limits;
 mod owner;
 mod prepare;
 mod program;
-mod service;
+pub mod service;
 mod settings;
 mod stream;
 
