@@ -17,7 +17,10 @@ mod limits;
 mod owner;
 mod prepare;
 mod program;
+<<<<<<< HEAD
 pub mod reach;
+=======
+>>>>>>> container
 pub mod service;
 mod settings;
 mod stream;
