@@ -17,10 +17,7 @@ mod limits;
 mod owner;
 mod prepare;
 mod program;
-<<<<<<< HEAD
 pub mod reach;
-=======
->>>>>>> container
 pub mod service;
 mod settings;
 mod stream;

@@ -351,11 +351,7 @@ mod tests {
         let command = program.command();
         assert_eq!(
             command.last().map(String::as_str),
-<<<<<<< HEAD
             Some("/.outrider/lib/outrider")
-=======
-            Some("/.outrider/bin/outrider")
->>>>>>> container
         );
         let parts: Vec<_> = program.parts().into_iter().map(|(name, _)| name).collect();
         assert_eq!(parts.last().map(String::as_str), Some(COMPLETE));
