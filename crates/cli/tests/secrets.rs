@@ -406,7 +406,7 @@ fn ssh_keys_are_held_by_an_agent_that_ends_with_the_job() {
         "for host in git.example other.example; do eval \"$GIT_SSH_COMMAND -G $host\"; done";
     let (status, log) = job(
         &md5.unwrap(),
-        &format!("ssh-add -L; {files} | grep -c 0.pub"),
+        &format!("ssh-add -L; {files} | grep -c '[0-9][.]pub'"),
     );
     assert_eq!(status, "passed", "{log}");
     assert!(log.contains(&other_public) && log.ends_with("1\n"), "{log}");

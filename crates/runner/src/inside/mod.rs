@@ -2,7 +2,7 @@
 //!
 //! The runner starts this program inside as a tool ([`VERB`]), which runs the step as it runs on a
 //! host ([`step`]). All that the step asks of the server goes through the tool's stdout and stdin
-//! to the runner, which makes the call with its own lease ([`serve`]): neither the lease nor any
+//! to the runner, which makes the call with its own lease (`serve`): neither the lease nor any
 //! signed URL is ever seen inside. What is inside belongs to the job, so the runner answers only
 //! what the step needs, in frames of a bounded length.
 
