@@ -28,7 +28,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use self::path::resolve;
 
-/// The file in [`Environment::directory`] that carries exports from one bash step to the next:
+/// The file in the directory that steps see as `~` which carries exports from one bash step to the next:
 /// what `BASH_ENV` names. The runner makes it.
 pub const SHELL_ENV: &str = ".outrider-bash-env";
 
@@ -117,7 +117,7 @@ pub trait Environment: Send + Sync {
         None
     }
 
-    /// The path that steps see for a path from the config: `~` is [`Environment::directory`],
+    /// The path that steps see for a path from the config: `~` is the home of the job,
     /// a relative path is below the job's working directory.
     fn resolve(&self, path: &str) -> PathBuf;
 

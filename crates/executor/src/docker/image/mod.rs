@@ -1,7 +1,7 @@
 //! Gets images to the Engine.
 //!
 //! An image that was pulled with the credentials of a job is not for other jobs, even if the Engine
-//! has it: whoever names it logs in to the registry again ([`records`] knows which ones these are).
+//! has it: whoever names it logs in to the registry again (`records` knows which ones these are).
 
 mod auth;
 mod failure;
