@@ -28,8 +28,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use self::path::resolve;
 
-/// The file in the directory that steps see as `~` which carries exports from one bash step to the next:
-/// what `BASH_ENV` names. The runner makes it.
+/// The file in `~` that carries exports from one bash step to the next: what `BASH_ENV` names. The
+/// runner makes it.
 pub const SHELL_ENV: &str = ".outrider-bash-env";
 
 /// Makes environments for tasks: as processes on the host, in containers, in VMs.
