@@ -9,6 +9,8 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use bollard::Docker;
+use bollard::errors::Error;
 use bollard::query_parameters::{ListContainersOptionsBuilder, RemoveContainerOptionsBuilder};
 use outrider_model::AttemptId;
 use rustix::fs::{FlockOperation, flock};
@@ -155,14 +157,23 @@ async fn remove_labelled(engine: &Engine, label: &str, value: &str) -> Result<()
     Ok(())
 }
 
-/// Removes a container with its anonymous volumes, whatever it does. It may be gone already. When
-/// this returns `Ok`, it is.
+/// Removes a container; it may be gone already. When this returns `Ok`, it is.
 pub(super) async fn remove(engine: &Engine, container: &str) -> Result<(), ExecutorError> {
+    remove_container(engine.docker(), container)
+        .await
+        .map_err(|error| {
+            let what = format!("the container {container} could not be removed");
+            engine.error(&what, error)
+        })
+}
+
+/// Removes a container with its anonymous volumes, whatever it does. When this returns `Ok`, it is
+/// gone.
+pub(super) async fn remove_container(docker: &Docker, container: &str) -> Result<(), Error> {
     let end = Instant::now() + REMOVAL;
     loop {
         let options = RemoveContainerOptionsBuilder::new().force(true).v(true);
-        let removed = engine
-            .docker()
+        let removed = docker
             .remove_container(container, Some(options.build()))
             .await;
         match removed {
@@ -171,10 +182,7 @@ pub(super) async fn remove(engine: &Engine, container: &str) -> Result<(), Execu
                 Some(404) => return Ok(()),
                 // Somebody is at it already.
                 Some(409) if Instant::now() < end => sleep(Duration::from_millis(10)).await,
-                _ => {
-                    let what = format!("the container {container} could not be removed");
-                    return Err(engine.error(&what, error));
-                }
+                _ => return Err(error),
             },
         }
     }

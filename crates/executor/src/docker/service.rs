@@ -12,7 +12,7 @@ use std::time::Duration;
 use bollard::Docker;
 use bollard::errors::Error;
 use bollard::models::{ContainerState, ContainerStateStatusEnum, HealthStatusEnum, HostConfig};
-use bollard::query_parameters::{LogsOptions, RemoveContainerOptions};
+use bollard::query_parameters::LogsOptions;
 use bytes::Bytes;
 use futures_util::future::{join_all, try_join_all};
 use futures_util::stream::{Stream, StreamExt as _};
@@ -22,6 +22,7 @@ use tokio::time::{Instant, sleep};
 
 use self::create::{config, create, host_config, not_started};
 use super::image::Provided;
+use super::owner::remove_container;
 use crate::{BoxFuture, ExecutorError, Output};
 
 /// For how long the steps wait for a service. Then they start without it.
@@ -262,30 +263,12 @@ impl Services {
 }
 
 async fn remove(engine: &Docker, container: &Container) -> Result<(), ExecutorError> {
-    let options = RemoveContainerOptions {
-        force: true,
-        v: true,
-        link: false,
-    };
-    loop {
-        let result = engine
-            .remove_container(&container.id, Some(options.clone()))
-            .await;
-        match result {
-            Ok(())
-            | Err(Error::DockerResponseServerError {
-                status_code: 404, ..
-            }) => return Ok(()),
-            // Somebody else is removing it: until it is gone.
-            Err(Error::DockerResponseServerError {
-                status_code: 409, ..
-            }) => sleep(LOOK_EVERY).await,
-            Err(error) => {
-                let message = format!("cannot remove service {}: {error}", container.name);
-                return Err(ExecutorError::infrastructure(message, None));
-            }
-        }
-    }
+    remove_container(engine, &container.id)
+        .await
+        .map_err(|error| {
+            let message = format!("cannot remove service {}: {error}", container.name);
+            ExecutorError::infrastructure(message, None)
+        })
 }
 
 #[cfg(test)]
