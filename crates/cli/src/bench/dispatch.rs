@@ -157,11 +157,12 @@ async fn lives(count: u64, queue: u64) -> Result<(f64, u64, f64), Failure> {
 async fn timed_lives(platform: &Platform, count: u64) -> Result<f64, Failure> {
     let before = platform.seen.finished();
     let started = Instant::now();
-    let (submitted, ()) = tokio::join!(
+    let (submitted, ended) = tokio::join!(
         submit_all(platform, count, TASKS_PER_JOB),
         platform.seen.wait_for(before + count)
     );
     submitted?;
+    ended?;
     Ok(count as f64 / started.elapsed().as_secs_f64())
 }
 
@@ -195,11 +196,11 @@ async fn shell_steps(count: u64) -> Result<f64, Failure> {
     let platform = Platform::start().await?;
     platform.start_runners(1, AT_ONCE, processes)?;
     submit_steps(&platform, count / 10).await?;
-    platform.seen.wait_for(count / 10).await;
+    platform.seen.wait_for(count / 10).await?;
     let before = platform.seen.finished();
     submit_steps(&platform, count).await?;
     let started = Instant::now();
-    platform.seen.wait_for(before + count).await;
+    platform.seen.wait_for(before + count).await?;
     let rate = count as f64 / started.elapsed().as_secs_f64();
     platform.end().await;
     Ok(rate)
@@ -228,7 +229,7 @@ async fn first_bytes(count: usize) -> Result<Vec<f64>, Failure> {
         let before = platform.seen.finished();
         let started = Instant::now();
         platform.submit(1, "echo hello").await?;
-        platform.seen.wait_for(before + 1).await;
+        platform.seen.wait_for(before + 1).await?;
         if let Some(at) = platform.seen.take_first_byte().filter(|_| number >= 20) {
             times.push((at - started).as_secs_f64() * 1e3);
         }

@@ -199,7 +199,7 @@ async fn seconds(platform: &Platform, command: &str) -> Result<f64, Failure> {
     let before = platform.seen.finished();
     let started = Instant::now();
     platform.submit(1, command).await?;
-    platform.seen.wait_for(before + 1).await;
+    platform.seen.wait_for(before + 1).await?;
     Ok(started.elapsed().as_secs_f64())
 }
 

@@ -1,7 +1,7 @@
 //! Looks at what a runner says to its server: when work was acknowledged.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -11,18 +11,22 @@ use outrider_api::runner::{
     AppendLogResponse, ClaimRequest, ClaimResponse, GoodbyeRequest, HeartbeatRequest,
     HeartbeatResponse, ReleaseRequest, ReportRequest, ReportResponse,
 };
-use outrider_model::TaskId;
-use outrider_model::report::ReportAnswer;
+use outrider_model::report::{Finished, ReportAnswer};
 use outrider_model::secret::LeaseToken;
+use outrider_model::{Outcome, TaskId};
 use outrider_runner::ServerApi;
 use tokio::sync::Notify;
 use tokio::time::Instant;
+
+use crate::failure::{Failure, code};
 
 /// What was acknowledged so far, by all runners that share it.
 #[derive(Default)]
 pub struct Seen {
     finished: AtomicU64,
     first_byte: Mutex<Option<Instant>>,
+    /// Why a task did not pass: then nothing is worth measuring.
+    failed: OnceLock<String>,
     changed: Notify,
 }
 
@@ -32,12 +36,16 @@ impl Seen {
         self.finished.load(Ordering::Relaxed)
     }
 
-    /// Waits until so many were.
-    pub async fn wait_for(&self, finished: u64) {
+    /// Waits until so many were. All of them must have passed.
+    pub async fn wait_for(&self, finished: u64) -> Result<(), Failure> {
         loop {
             let changed = self.changed.notified();
+            if let Some(why) = self.failed.get() {
+                let text = format!("a measured job has not passed: {why}");
+                return Err(Failure::new(code::FAILED, text));
+            }
             if self.finished() >= finished {
-                return;
+                return Ok(());
             }
             changed.await;
         }
@@ -49,6 +57,15 @@ impl Seen {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take()
+    }
+
+    fn has_ended(&self, end: &Finished) {
+        if end.outcome != Outcome::Passed {
+            let why = end.reason.as_ref().map(ToString::to_string);
+            let _ = self.failed.set(why.unwrap_or_default());
+        }
+        self.finished.fetch_add(1, Ordering::Relaxed);
+        self.changed.notify_waiters();
     }
 
     fn log_acknowledged(&self) {
@@ -81,19 +98,16 @@ impl ServerApi for Tap {
 
     async fn report(&self, request: &ReportRequest) -> Result<ReportResponse, ClientError> {
         let response = self.client.report(request).await?;
-        let mut finished = 0;
         for (report, answer) in request.reports.iter().zip(&response.answers) {
             if !matches!(answer, ReportAnswer::Accepted { .. }) {
                 continue;
             }
-            finished += u64::from(report.finished.is_some());
             if report.log.is_some() {
                 self.seen.log_acknowledged();
             }
-        }
-        if finished > 0 {
-            self.seen.finished.fetch_add(finished, Ordering::Relaxed);
-            self.seen.changed.notify_waiters();
+            if let Some(end) = &report.finished {
+                self.seen.has_ended(end);
+            }
         }
         Ok(response)
     }

@@ -4,11 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use outrider_executor::Executor;
-use outrider_executor::docker::{DockerExecutor, DockerSettings};
+use outrider_executor::docker::DockerExecutor;
 use tokio::time::Instant;
 
 use super::super::child::this_program;
 use super::super::platform::{CLASS, Platform};
+use crate::docker_args::DockerArgs;
 use crate::failure::Failure;
 
 /// A platform whose runner has so many slots.
@@ -16,7 +17,7 @@ pub async fn platform(slots: usize) -> Result<Platform, Failure> {
     let program = this_program()?;
     let platform = Platform::start().await?;
     platform.start_runners(1, slots, |_, folder: &Path| {
-        let settings = DockerSettings::new("bench", program.clone(), folder.join("owners"));
+        let settings = DockerArgs::default().settings("bench", &program, &folder.join("owners"));
         Arc::new(DockerExecutor::new(settings)) as Arc<dyn Executor>
     })?;
     Ok(platform)
@@ -38,7 +39,7 @@ pub async fn first_bytes(
         platform
             .submit_config(job(image, 1, &["echo hello"]))
             .await?;
-        platform.seen.wait_for(before + 1).await;
+        platform.seen.wait_for(before + 1).await?;
         if let Some(at) = platform.seen.take_first_byte().filter(|_| number > 0) {
             times.push((at - started).as_secs_f64() * 1e3);
         }
@@ -71,7 +72,7 @@ pub async fn at_once(platform: &Platform, image: &str, tasks: usize) -> Result<f
     platform
         .submit_config(job(image, tasks, &["echo hello"]))
         .await?;
-    platform.seen.wait_for(before + tasks as u64).await;
+    platform.seen.wait_for(before + tasks as u64).await?;
     Ok(started.elapsed().as_secs_f64())
 }
 
@@ -79,7 +80,7 @@ async fn whole(platform: &Platform, config: String) -> Result<f64, Failure> {
     let before = platform.seen.finished();
     let started = Instant::now();
     platform.submit_config(config).await?;
-    platform.seen.wait_for(before + 1).await;
+    platform.seen.wait_for(before + 1).await?;
     Ok(started.elapsed().as_secs_f64())
 }
 
