@@ -17,7 +17,9 @@ pub struct Process(Child);
 impl Process {
     /// Starts this program.
     pub fn start(arguments: &[&str]) -> Result<Self, Failure> {
-        Self::spawn(Command::new(this_program()?).args(arguments))
+        // That it was told to stop is no news.
+        let mut command = Command::new(this_program()?);
+        Self::spawn(command.args(arguments).env("OUTRIDER_LOG", "error"))
     }
 
     /// Starts something that reads and prints nothing.
