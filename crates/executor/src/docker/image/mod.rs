@@ -19,6 +19,7 @@ use bollard::errors::Error;
 use bollard::models::ImageInspect;
 use bytes::Bytes;
 use outrider_model::plan::DockerImage;
+use tokio::sync::OnceCell;
 
 pub use self::auth::HostLogins;
 use self::auth::{Giver, HostLogin, Login};
@@ -58,6 +59,8 @@ pub struct Images {
     logins: HostLogins,
     records: Records,
     pulls: Pulls,
+    /// What the Engine runs on. To answer this it starts programs, which takes milliseconds.
+    platform: OnceCell<Platform>,
 }
 
 /// What is to be done for an image.
@@ -97,6 +100,7 @@ impl Images {
             logins,
             records: care.records().clone(),
             pulls: Pulls::new(engine, care, patience),
+            platform: OnceCell::new(),
         }
     }
 
@@ -262,6 +266,16 @@ impl Images {
         }
     }
 
+    async fn ask_platform(&self) -> Result<Platform, ExecutorError> {
+        match self.engine.version().await {
+            Ok(version) => Ok(Platform::new(version.os, version.arch)),
+            Err(error) => {
+                let message = format!("cannot ask the Engine for its platform: {error}");
+                Err(ExecutorError::infrastructure(message, None))
+            }
+        }
+    }
+
     /// Whether the Engine's own processor runs the image. Others may be emulated: nobody knows
     /// before it is tried.
     async fn check_platform(
@@ -270,13 +284,12 @@ impl Images {
         image: &ImageInspect,
         progress: &dyn Output,
     ) -> Result<(), ExecutorError> {
-        let version = self.engine.version().await.map_err(|error| {
-            let message = format!("cannot ask the Engine for its platform: {error}");
-            ExecutorError::infrastructure(message, None)
-        })?;
-        let engine = Platform::new(version.os, version.arch);
+        let engine = self
+            .platform
+            .get_or_try_init(|| self.ask_platform())
+            .await?;
         let wanted = Platform::new(image.os.clone(), image.architecture.clone());
-        match fit(&engine, &wanted) {
+        match fit(engine, &wanted) {
             Fit::Good => Ok(()),
             Fit::Emulated => {
                 let line = format!(
