@@ -1,7 +1,9 @@
 //! The first process of a container, spoken to as the runner does.
 
 use std::collections::BTreeMap;
+use std::fs::Permissions;
 use std::hash::{BuildHasher, RandomState};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
@@ -362,6 +364,22 @@ async fn root_gives_its_rights_away() {
         .await;
     assert_eq!(exit, Exit::Code(0));
     assert_eq!(text, "65534\n65533\n65533 4321\nrefused\n");
+
+    let client = &container.client;
+    let refused = client.write_file(Path::new("/etc/new"), 0o644, Bytes::new());
+    let refused = refused.await.expect_err("only root may");
+    assert_eq!(refused.fault, Fault::User, "{refused}");
+    let closed = tempfile::tempdir().expect("a folder of root");
+    let private = Permissions::from_mode(0o700);
+    std::fs::set_permissions(closed.path(), private).expect("closed");
+    let refused = client.exists(&closed.path().join("anything")).await;
+    assert!(refused.is_err(), "nobody else sees what is in it");
+    let home = container.home.path();
+    let own = home.join("new.txt");
+    let written = client.write_file(&own, 0o640, "new".into()).await;
+    written.expect("at home it may");
+    let found = own.metadata().expect("it is there");
+    assert_eq!((found.uid(), found.gid()), (65534, 65533));
 }
 
 #[tokio::test]

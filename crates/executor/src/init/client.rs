@@ -16,9 +16,10 @@ use tokio_util::task::TaskTracker;
 
 use super::link::{Inbox, Item, Link, Outlet, write_frames};
 use super::protocol::{
-    CHUNK, Frame, Greeting, Kind, Request, VERSION, WireError, malformed, parse,
+    CHUNK, FileAction, Frame, Greeting, Kind, MAX_FILE, Request, VERSION, WireError, malformed,
+    parse,
 };
-use super::{Ready, SetUp, files};
+use super::{Ready, SetUp};
 use crate::{ExecRequest, ExecResult, ExecutorError, Inside, Output, Tool, ToolRequest};
 
 /// How long a container may take to end once the init was told to.
@@ -139,7 +140,21 @@ impl InitClient {
 
     /// Sends a request that has an answer and nothing else.
     async fn call<T: DeserializeOwned>(&self, request: &Request) -> Result<T, ExecutorError> {
-        let mut inbox = self.request(self.channel(), request)?;
+        let inbox = self.request(self.channel(), request)?;
+        self.answer(inbox).await
+    }
+
+    fn file(&self, action: FileAction, path: &Path) -> Result<Inbox, ExecutorError> {
+        let Some(path) = path.to_str() else {
+            let shown = path.display();
+            let message = format!("the path `{shown}` is not UTF-8\nchoose another one");
+            return Err(ExecutorError::user(message, None));
+        };
+        let path = path.to_owned();
+        self.request(self.channel(), &Request::File { action, path })
+    }
+
+    async fn answer<T: DeserializeOwned>(&self, mut inbox: Inbox) -> Result<T, ExecutorError> {
         match inbox.next().await {
             Some(Item::Reply(payload)) => answer(&payload),
             Some(Item::Data(_)) => Err(unreadable(malformed("data instead of a reply"))),
@@ -251,15 +266,32 @@ fn unreadable(error: io::Error) -> ExecutorError {
 #[async_trait]
 impl Inside for InitClient {
     async fn write_file(&self, path: &Path, mode: u32, bytes: Bytes) -> Result<(), ExecutorError> {
-        files::write(self, path, mode, &bytes).await
+        let length = bytes.len();
+        if length > MAX_FILE {
+            let (shown, most) = (path.display(), MAX_FILE >> 20);
+            let message = format!("the file `{shown}` is larger than {most} MiB");
+            return Err(ExecutorError::infrastructure(message, None));
+        }
+        let stream = self.channel();
+        let content = self.link.outlet(stream);
+        let action = FileAction::Write {
+            mode,
+            length,
+            stream,
+        };
+        let inbox = self.file(action, path)?;
+        // If nobody wants it, the answer says why.
+        let _ = content.write(bytes).await;
+        self.answer::<bool>(inbox).await.map(drop)
     }
 
     async fn exists(&self, path: &Path) -> Result<bool, ExecutorError> {
-        files::exists(self, path).await
+        self.answer(self.file(FileAction::Exists, path)?).await
     }
 
     async fn remove(&self, path: &Path) -> Result<(), ExecutorError> {
-        files::remove(self, path).await
+        let inbox = self.file(FileAction::Remove, path)?;
+        self.answer::<bool>(inbox).await.map(drop)
     }
 
     async fn start_tool(

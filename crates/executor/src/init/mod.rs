@@ -5,7 +5,6 @@
 //! reason, the init ends every process and itself, and with it the container.
 
 mod client;
-mod files;
 mod link;
 mod protocol;
 mod server;

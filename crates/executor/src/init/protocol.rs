@@ -12,13 +12,15 @@ use super::SetUp;
 use crate::{ExecRequest, ExecutorError, Fault, ToolRequest};
 
 /// Both sides are the same program, unless a container has outlived an update of the runner.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 /// How much may be under way in one direction of one channel.
 pub(super) const WINDOW: usize = 256 << 10;
 /// How much of a channel's data one frame holds, so that the channels take turns.
 pub(super) const CHUNK: usize = 64 << 10;
 /// What no frame exceeds. Scripts travel in one frame.
 pub(super) const MAX_FRAME: usize = 16 << 20;
+/// How large a file may be that is written in one piece.
+pub(super) const MAX_FILE: usize = 64 << 20;
 /// Length, kind and channel.
 const HEADER: usize = 9;
 
@@ -162,10 +164,28 @@ pub(super) enum Request {
         request: ToolRequest,
         stream: u32,
     },
+    /// Answered with whether there is something, or was.
+    File {
+        action: FileAction,
+        path: String,
+    },
     Stop {
         grace: Duration,
     },
     Listening,
+}
+
+/// What is to be done to a file, as [`crate::Inside`] says.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) enum FileAction {
+    /// `stream` is a channel for its content.
+    Write {
+        mode: u32,
+        length: usize,
+        stream: u32,
+    },
+    Exists,
+    Remove,
 }
 
 /// An [`ExecutorError`] on its way.

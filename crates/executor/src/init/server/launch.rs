@@ -6,15 +6,13 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
-use outrider_model::report::Exit;
 use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::net::unix::pipe;
 
 use super::set_up::Prepared;
-use crate::init::VERB;
 use crate::process::child::{self, Child};
 use crate::process::clone::{self, Program, Stage};
-use crate::process::pipe::{Now, PipeReader};
+use crate::process::pipe::PipeReader;
 use crate::process::spawn::{environment, find_program, pointers, text};
 use crate::{ExecRequest, ExecutorError, ToolRequest};
 
@@ -78,39 +76,21 @@ pub(super) fn tool(
 
 /// Makes a directory with the rights of the steps' user.
 pub(super) async fn make_directory(prepared: &Prepared, path: &Path) -> Result<(), ExecutorError> {
-    let what = format!(
-        "the working directory `{}` could not be created",
-        path.display()
-    );
-    let request = ToolRequest {
-        arguments: vec![
-            VERB.to_owned(),
-            "directory".to_owned(),
-            path.to_string_lossy().into_owned(),
-        ],
-        environment: BTreeMap::new(),
-    };
-    let mut tool = tool(prepared, &request)?;
-    let ended = tool.child.wait().await;
-    let ended = ended.map_err(|error| infrastructure(&what, error))?;
-    if ended.exit == Exit::Code(0) {
-        return Ok(());
-    }
-    let number = match tool.stdout.now() {
-        Ok(Now::Bytes(bytes)) => String::from_utf8_lossy(&bytes).trim().parse().ok(),
-        _ => None,
-    };
-    match number.map(io::Error::from_raw_os_error) {
-        Some(error) if !is_of_the_host(&error) => Err(ExecutorError::user(
-            format!("{what}\nchoose one with `working_directory` where the steps' user may write"),
-            error,
-        )),
-        Some(error) => Err(infrastructure(&what, error)),
-        None => {
-            let error = io::Error::other(format!("the program inside ended with {:?}", ended.exit));
-            Err(infrastructure(&what, error))
+    let directory = path.to_owned();
+    let made = prepared
+        .files
+        .run(move || std::fs::create_dir_all(directory));
+    made.await.map_err(|error| {
+        let what = format!(
+            "the working directory `{}` could not be created",
+            path.display()
+        );
+        if is_of_the_host(&error) {
+            return infrastructure(&what, error);
         }
-    }
+        let advice = "choose one with `working_directory` where the steps' user may write";
+        ExecutorError::user(format!("{what}\n{advice}"), error)
+    })
 }
 
 /// Starts a shell with arguments, as the steps' user, whose output nobody wants.

@@ -1,6 +1,7 @@
 //! The init itself.
 
 mod accounts;
+mod files;
 mod launch;
 mod memory;
 mod network;
@@ -8,7 +9,6 @@ mod processes;
 mod set_up;
 
 use std::collections::HashMap;
-use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use async_trait::async_trait;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::unix::pipe;
@@ -27,7 +27,8 @@ use tokio_util::task::TaskTracker;
 use self::set_up::Prepared;
 use super::link::{Inbox, Item, Link, Outlet, write_frames};
 use super::protocol::{
-    CHUNK, Frame, Greeting, Kind, Request, VERSION, WireError, malformed, parse,
+    CHUNK, FileAction, Frame, Greeting, Kind, MAX_FILE, Request, VERSION, WireError, malformed,
+    parse,
 };
 use crate::process::child::Child;
 use crate::process::orphans;
@@ -36,12 +37,8 @@ use crate::process::proc::Identity;
 use crate::process::relay::{Relay, follow_script};
 use crate::{ExecRequest, ExecResult, ExecutorError, Output, ToolRequest};
 
-/// What the verb `task-init` does with the arguments after it: without any it is the init, with
-/// an action and a path it touches one file for the init.
-pub fn main(arguments: &[OsString]) -> ExitCode {
-    if let [action, path] = arguments {
-        return super::files::act(&action.to_string_lossy(), path);
-    }
+/// What the verb `task-init` does.
+pub fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -186,6 +183,7 @@ impl Server {
             }
             Request::Exec(request) => self.exec(request, outlet),
             Request::Tool { request, stream } => self.tool(channel, &request, stream, outlet),
+            Request::File { action, path } => self.file(action, path, outlet),
             Request::Stop { grace } => {
                 self.state().stopped = true;
                 self.tasks.spawn(async move {
@@ -279,6 +277,27 @@ impl Server {
         });
     }
 
+    fn file(self: &Arc<Self>, action: FileAction, path: String, outlet: Outlet) {
+        let content = match action {
+            FileAction::Write { stream, length, .. } => Some((self.link.inbox(stream), length)),
+            FileAction::Exists | FileAction::Remove => None,
+        };
+        let server = self.clone();
+        self.tasks.spawn(async move {
+            let done = match server.prepared() {
+                Ok(prepared) => {
+                    // Nothing is written if the runner is gone.
+                    let Some(bytes) = receive(content).await else {
+                        return;
+                    };
+                    prepared.files.act(action, path, bytes).await
+                }
+                Err(error) => Err(error),
+            };
+            answer(&outlet, done);
+        });
+    }
+
     fn cancel(&self, channel: u32) {
         if let Some(tool) = self.state().tools.remove(&channel) {
             processes::kill_session(tool);
@@ -298,6 +317,22 @@ fn answer<T: Serialize>(outlet: &Outlet, result: Result<T, ExecutorError>) {
     let result = result.map_err(WireError::from);
     // Plain data without maps of strange keys always becomes JSON.
     outlet.reply(serde_json::to_vec(&result).unwrap_or_default().into());
+}
+
+/// All that is to be written.
+async fn receive(content: Option<(Inbox, usize)>) -> Option<Bytes> {
+    let Some((mut input, length)) = content else {
+        return Some(Bytes::new());
+    };
+    let mut whole = BytesMut::new();
+    while whole.len() < length.min(MAX_FILE) {
+        let Item::Data(bytes) = input.next().await? else {
+            return None;
+        };
+        whole.extend_from_slice(&bytes);
+        input.release(bytes.len());
+    }
+    Some(whole.freeze())
 }
 
 async fn feed(mut input: Inbox, mut stdin: pipe::Sender) {

@@ -13,6 +13,7 @@ use rustix::fs::{Mode, OFlags, openat};
 use rustix::process::{Gid, Uid, getgid, getuid};
 
 use super::accounts::{Account, Accounts};
+use super::files::Files;
 use super::launch::{self, infrastructure};
 use crate::ExecutorError;
 use crate::init::{Ready, SetUp};
@@ -31,6 +32,7 @@ pub(super) struct Prepared {
     pub memory_limit: Option<u64>,
     pub tool: Vec<String>,
     pub scripts: Scripts,
+    pub files: Files,
 }
 
 pub(super) async fn prepare(set_up: SetUp) -> Result<(Prepared, Ready), ExecutorError> {
@@ -53,7 +55,11 @@ pub(super) async fn prepare(set_up: SetUp) -> Result<(Prepared, Ready), Executor
         );
         ExecutorError::user(message, error)
     })?;
+    let files = Files::start(credentials.clone());
+    let files =
+        files.map_err(|error| infrastructure("a thread for files could not be started", error))?;
     let prepared = Prepared {
+        files,
         attempt: set_up.attempt,
         credentials,
         memory_limit: set_up.memory_limit,
