@@ -374,8 +374,7 @@ async fn root_gives_its_rights_away() {
     std::fs::set_permissions(closed.path(), private).expect("closed");
     let refused = client.exists(&closed.path().join("anything")).await;
     assert!(refused.is_err(), "nobody else sees what is in it");
-    let home = container.home.path();
-    let own = home.join("new.txt");
+    let own = container.ready.working_directory.join("new.txt");
     let written = client.write_file(&own, 0o640, "new".into()).await;
     written.expect("at home it may");
     let found = own.metadata().expect("it is there");
