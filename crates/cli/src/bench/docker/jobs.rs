@@ -12,12 +12,18 @@ use super::super::platform::{CLASS, Platform};
 use crate::docker_args::DockerArgs;
 use crate::failure::Failure;
 
+/// What the runner calls itself: others may measure on the same Engine.
+pub fn runner_name() -> String {
+    format!("bench-{}", std::process::id())
+}
+
 /// A platform whose runner has so many slots.
 pub async fn platform(slots: usize) -> Result<Platform, Failure> {
     let program = this_program()?;
     let platform = Platform::start().await?;
     platform.start_runners(1, slots, |_, folder: &Path| {
-        let settings = DockerArgs::default().settings("bench", &program, &folder.join("owners"));
+        let settings =
+            DockerArgs::default().settings(&runner_name(), &program, &folder.join("owners"));
         Arc::new(DockerExecutor::new(settings)) as Arc<dyn Executor>
     })?;
     Ok(platform)

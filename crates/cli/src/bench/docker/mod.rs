@@ -74,7 +74,7 @@ async fn measure(args: &DockerBenchArgs) -> Result<Measured, Failure> {
     platform.end().await;
 
     let left_behind = blocking(&docker, |docker| {
-        docker.containers_of("outrider.runner=bench")
+        docker.containers_of(&format!("outrider.runner={}", jobs::runner_name()))
     });
     Ok(Measured {
         docker_runs,
