@@ -39,10 +39,10 @@ pub struct DockerArgs {
         value_name = "N"
     )]
     container_limit_pids: Option<u64>,
-    /// Processors for each service container [default: any].
+    /// Processors for each service container [default: as the job's resource_class says].
     #[arg(long, env = "OUTRIDER_EXTRA_LIMIT_CPU", value_parser = cpu_millis, value_name = "CPU")]
     extra_limit_cpu: Option<u64>,
-    /// Memory for each service container [default: any].
+    /// Memory for each service container [default: as the job's resource_class says].
     #[arg(long, env = "OUTRIDER_EXTRA_LIMIT_MEMORY", value_parser = bytes, value_name = "SIZE")]
     extra_limit_memory: Option<u64>,
     /// How much each service container may write to its own disk [default: any].

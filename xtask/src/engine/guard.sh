@@ -20,9 +20,12 @@ read -r _
 
 # It stops its containers first.
 if [ ! -e "$folder/ended" ]; then
-    engine=$(cat "$folder/pid") && kill -TERM "$engine"
-    left=300
+    left=300 engine=
     while [ ! -e "$folder/ended" ] && [ "$left" -gt 0 ]; do
+        # One that has only just started has not written it yet.
+        if [ -z "$engine" ] && [ -s "$folder/pid" ]; then
+            engine=$(cat "$folder/pid") && kill -TERM "$engine"
+        fi
         sleep 0.1
         left=$((left - 1))
     done

@@ -1,14 +1,14 @@
 //! The Engine: where it is, whether it answers, and what its errors mean.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use bollard::errors::Error;
 use bollard::models::SystemInfo;
 use bollard::{ClientVersion, Docker};
-use rustix::process::getuid;
 
+use super::reach;
 use crate::ExecutorError;
 
 /// The oldest API that is used.
@@ -30,7 +30,10 @@ pub(super) struct Engine {
 impl Engine {
     /// Looks for the Engine at this address, or where one usually is.
     pub async fn connect(address: Option<&str>) -> Result<Self, ExecutorError> {
-        let address = address.map_or_else(usual_address, |address| Ok(address.to_owned()))?;
+        let address = match address {
+            Some(address) => address.to_owned(),
+            None => usual_address().await?,
+        };
         let docker = client(&address)?;
         let unreachable = |error| unreachable(&address, error);
         let docker = docker.negotiate_version().await.map_err(unreachable)?;
@@ -174,29 +177,24 @@ fn shown(version: &ClientVersion) -> String {
     format!("{}.{}", version.major_version, version.minor_version)
 }
 
-fn usual_address() -> Result<String, ExecutorError> {
-    let sockets = usual_sockets();
-    if let Some(socket) = sockets.iter().find(|socket| socket.exists()) {
-        return Ok(format!("unix://{}", socket.display()));
+/// The same that [`reach`] finds: what decides where a job runs.
+async fn usual_address() -> Result<String, ExecutorError> {
+    if let Some(address) = reach::first(None).await {
+        return Ok(address);
     }
-    let tried: Vec<_> = sockets
-        .iter()
-        .map(|socket| socket.display().to_string())
-        .collect();
+    let usual = reach::addresses(None);
+    let is_there = |address: &&String| {
+        let path = address.strip_prefix("unix://").map(Path::new);
+        path.is_some_and(Path::exists)
+    };
+    // One that does not let us in says why.
+    if let Some(address) = usual.iter().find(is_there) {
+        return Ok(address.clone());
+    }
     let message = format!(
-        "there is no Docker Engine: none of {} exists\n\
+        "there is no Docker Engine: nothing is at {}\n\
          install and start Docker or Podman, or say with DOCKER_HOST where its socket is",
-        tried.join(", ")
+        usual.join(", ")
     );
     Err(ExecutorError::infrastructure(message, None))
-}
-
-fn usual_sockets() -> [PathBuf; 4] {
-    let own = format!("/run/user/{}", getuid().as_raw());
-    [
-        PathBuf::from("/var/run/docker.sock"),
-        Path::new(&own).join("docker.sock"),
-        PathBuf::from("/run/podman/podman.sock"),
-        Path::new(&own).join("podman/podman.sock"),
-    ]
 }

@@ -77,11 +77,13 @@ impl Running {
         }
     }
 
-    /// Removes the container. Its init is told first, so that the output of what still runs is
-    /// complete.
+    /// Removes the container. Its processes are ended first, so that the output of what still runs
+    /// is complete: an init that ends drops what it has not sent.
     pub async fn remove(&self) -> Result<(), ExecutorError> {
         let _ = timeout(PATIENCE, self.init.stop(Duration::ZERO)).await;
-        let _ = timeout(PATIENCE, self.init.close()).await;
+        let _ = timeout(PATIENCE, self.init.drained()).await;
+        // It has a bound of its own for the init, and none for what is handed over here.
+        self.init.close().await;
         owner::remove(&self.engine, &self.container).await
     }
 

@@ -119,6 +119,11 @@ impl InitClient {
         let _ = tokio::time::timeout(ENDING, self.lost()).await;
         self.connection.cancel();
         self.lost().await;
+        self.drained().await;
+    }
+
+    /// Waits until all is handed over that was written by processes which have ended.
+    pub async fn drained(&self) {
         self.outputs.close();
         self.outputs.wait().await;
     }

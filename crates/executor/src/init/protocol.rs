@@ -115,7 +115,8 @@ impl Frame {
         // The memory grows with what arrives, not with what is promised.
         let mut payload = BytesMut::with_capacity(length.min(CHUNK));
         let mut rest = reader.take(length as u64);
-        while rest.read_buf(&mut payload).await? > 0 {}
+        // To read on into a full buffer would make it grow.
+        while payload.len() < length && rest.read_buf(&mut payload).await? > 0 {}
         if payload.len() < length {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }

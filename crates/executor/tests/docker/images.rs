@@ -35,8 +35,12 @@ struct Runner {
 
 impl Runner {
     fn new(policy: PullPolicy) -> Self {
+        Self::with(policy, Patience::default().stall)
+    }
+
+    fn with(policy: PullPolicy, stall: Duration) -> Self {
         let owners = tempfile::tempdir().expect("a folder");
-        let images = images(owners.path(), policy);
+        let images = images(owners.path(), policy, stall);
         Self { owners, images }
     }
 
@@ -56,10 +60,10 @@ impl Runner {
     }
 }
 
-fn images(owners: &Path, policy: PullPolicy) -> Images {
+fn images(owners: &Path, policy: PullPolicy, stall: Duration) -> Images {
     let care = Arc::new(Care::new(client(), NOTHING_IS_REMOVED, owners));
     let patience = Patience {
-        stall: Duration::from_secs(2),
+        stall,
         pauses: [Duration::from_millis(10); 3],
     };
     let logins = HostLogins::in_file(owners.join("no-logins.json"));
@@ -172,7 +176,8 @@ async fn what_a_job_may_see_is_not_for_others() {
     runner.refused(&named(&pushed.by_digest), Fault::User).await;
     runner.refused(&wrong, Fault::User).await;
     // Another runner of the host, and one that pulls nothing.
-    let other = images(runner.owners.path(), PullPolicy::Never);
+    let stall = Patience::default().stall;
+    let other = images(runner.owners.path(), PullPolicy::Never, stall);
     let progress: Arc<dyn Output> = Arc::new(Said::default());
     let refused = other
         .provide(&named(name), &BTreeMap::new(), &progress)
@@ -208,9 +213,12 @@ async fn jobs_that_want_the_same_share_a_pull() {
     let pushed = unique(&registry).await;
     let runner = Runner::new(PullPolicy::Missing);
     let image = named(&pushed.by_tag);
-    let abandoned = tokio::time::timeout(Duration::ZERO, runner.provide(&image));
-    let (_, one, two) = tokio::join!(abandoned, runner.provide(&image), runner.provide(&image));
-    assert_eq!(one.expect("pulled").0, two.expect("pulled").0);
+    let (one, two) = tokio::join!(runner.provide(&image), runner.provide(&image));
+    let (one, two) = (one.expect("pulled"), two.expect("pulled"));
+    assert_eq!(one.0, two.0);
+    // Whoever joins a pull has missed its first line.
+    let beginnings = [one.1, two.1].map(|said| said.matches("Pulling ").count());
+    assert_eq!(beginnings.iter().sum::<usize>(), 1);
     registry.forget(&pushed).await;
 }
 
@@ -237,7 +245,7 @@ async fn a_pull_that_stands_still_is_tried_again() {
     // The Engine also makes connections on which little is said.
     let relay = Relay::start(registry.address(), &[Fate::HoldAnswer(200_000); 8]).await;
     let name = format!("{}/acme/app:1", relay.address);
-    let runner = Runner::new(PullPolicy::Missing);
+    let runner = Runner::with(PullPolicy::Missing, Duration::from_secs(2));
     let (_, said) = runner
         .provide(&named(&name))
         .await

@@ -92,7 +92,9 @@ impl Preparing {
         PrepareRequest {
             resource_class: spec.resource_class.clone(),
             variables,
-            wants_docker: spec.steps.iter().any(wants_docker),
+            // It is the same as root on the Engine's host: not for code that is not trusted.
+            wants_docker: !self.task.payload.trigger.untrusted
+                && spec.steps.iter().any(wants_docker),
             progress: Arc::clone(&self.progress) as _,
             ..PrepareRequest::new(
                 self.task.attempt,

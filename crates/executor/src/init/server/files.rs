@@ -8,10 +8,11 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use bytes::Bytes;
-use rustix::process::{Gid, Uid};
+use rustix::process::{DumpableBehavior, Gid, Uid, set_dumpable_behavior};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 use tokio::sync::oneshot;
 
+use super::processes::is_first;
 use crate::ExecutorError;
 use crate::init::protocol::FileAction;
 use crate::process::clone::Credentials;
@@ -82,7 +83,13 @@ fn assume(user: &Credentials) -> io::Result<()> {
     let gid = Gid::from_raw(user.gid);
     set_thread_res_gid(gid, gid, gid)?;
     let uid = Uid::from_raw(user.uid);
-    Ok(set_thread_res_uid(uid, uid, uid)?)
+    set_thread_res_uid(uid, uid, uid)?;
+    // Whoever changes its user becomes as dumpable as the host says (`fs.suid_dumpable`), and with
+    // this thread the whole init.
+    if is_first() {
+        set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    }
+    Ok(())
 }
 
 fn refused(action: FileAction, path: &str, source: io::Error) -> ExecutorError {

@@ -7,20 +7,26 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use outrider_model::AttemptId;
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::process::{Gid, Uid, getgid, getuid};
+use tokio::time::timeout;
 
 use super::accounts::{Account, Accounts};
 use super::files::Files;
 use super::launch::{self, infrastructure};
+use super::processes::kill_session;
 use crate::ExecutorError;
 use crate::init::{Ready, SetUp};
 use crate::process::clone::Credentials;
+use crate::process::proc::Identity;
 
 const BASH: &str = "/bin/bash";
 const SH: &str = "/bin/sh";
+/// How long a shell may take that is asked what it knows: it is the image's, and may never end.
+const PROBE: Duration = Duration::from_secs(60);
 /// What programs are looked for in where neither the image nor the config says it.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -216,10 +222,17 @@ async fn default_shell(prepared: &Prepared, variables: &BTreeMap<String, String>
 
 async fn knows_pipefail(prepared: &Prepared, variables: &BTreeMap<String, String>) -> bool {
     let words = [SH, "-o", "pipefail", "-c", ":"];
-    match launch::probe(prepared, &words, variables) {
-        Ok(child) => child.wait().await.is_ok_and(|ended| ended.exit.success()),
-        Err(_) => false,
+    let Ok(child) = launch::probe(prepared, &words, variables) else {
+        return false;
+    };
+    if let Ok(ended) = timeout(PROBE, child.wait()).await {
+        return ended.is_ok_and(|ended| ended.exit.success());
     }
+    if let Some(leader) = Identity::of(child.pid()) {
+        kill_session(leader);
+    }
+    let _ = child.wait().await;
+    false
 }
 
 /// Where scripts are: in a folder of ours that others can only pass through, each readable for its
