@@ -1,5 +1,6 @@
 //! Jobs in containers of a real Docker Engine: the conformance suite, and faults.
 
+mod entrypoint;
 mod faults;
 mod limits;
 mod support;

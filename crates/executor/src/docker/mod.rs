@@ -11,6 +11,7 @@ mod check;
 mod container;
 mod death;
 mod engine;
+mod entrypoint;
 mod environment;
 pub mod image;
 mod limits;

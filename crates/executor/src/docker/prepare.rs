@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use super::Base;
 use super::container::{Primary, confine, limit};
 use super::death::Death;
+use super::entrypoint::Wanted;
 use super::environment::{Beside, DockerEnvironment, Place, Running};
 use super::image::Provided;
 use super::limits::effective;
@@ -131,11 +132,21 @@ impl Preparation<'_> {
         image: Provided,
     ) -> Result<DockerEnvironment, ExecutorError> {
         let running = Arc::new(self.boot(container).await?);
+        let program = Wanted::of(self.primary, &image);
         let ready = match running.init.set_up(self.set_up(image)).await {
             Ok(ready) => ready,
             Err(error) => return Err(running.explain(error).await),
         };
-        let services = self.start_services(&running).await?;
+        let mut services = self.start_services(&running).await?;
+        if let Some(program) = program {
+            services = match program.start(&running.init, &ready).await {
+                Ok(entrypoint) => services.with(entrypoint),
+                Err(error) => {
+                    let _ = services.end().await;
+                    return Err(running.explain(error).await);
+                }
+            };
+        }
         let watched = self
             .limits
             .storage

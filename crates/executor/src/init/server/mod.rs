@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::set_up::Prepared;
+use super::ProgramRequest;
 use super::link::{Inbox, Item, Link, Outlet, write_frames};
 use super::protocol::{
     CHUNK, FileAction, Frame, Greeting, Kind, MAX_FILE, Request, VERSION, WireError, malformed,
@@ -184,6 +185,7 @@ impl Server {
             Request::Exec(request) => self.exec(request, outlet),
             Request::Tool { request, stream } => self.tool(channel, &request, stream, outlet),
             Request::File { action, path } => self.file(action, path, outlet),
+            Request::Program { request, stream } => self.program(&request, stream, &outlet),
             Request::Stop { grace } => {
                 self.state().stopped = true;
                 self.tasks.spawn(async move {
@@ -295,6 +297,23 @@ impl Server {
                 Err(error) => Err(error),
             };
             answer(&outlet, done);
+        });
+    }
+
+    fn program(self: &Arc<Self>, request: &ProgramRequest, stream: u32, outlet: &Outlet) {
+        let output = Arc::new(self.link.outlet(stream));
+        let started = self
+            .prepared()
+            .and_then(|prepared| launch::program(prepared, request));
+        let (child, reader) = match started {
+            Ok(started) => started,
+            Err(error) => return answer::<()>(outlet, Err(error)),
+        };
+        answer(outlet, Ok(()));
+        let server = self.clone();
+        self.tasks.spawn(async move {
+            let result = server.follow(child, reader, output.clone()).await;
+            answer(&output, result);
         });
     }
 
