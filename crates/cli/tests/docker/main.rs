@@ -3,6 +3,7 @@
 mod entrypoint;
 mod faults;
 mod limits;
+mod services;
 mod support;
 
 use outrider_executor::conformance::{Dialect, Subject};

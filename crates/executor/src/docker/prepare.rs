@@ -11,14 +11,14 @@ use outrider_model::plan::{DockerImage, EnvironmentKind};
 use tokio::time::timeout;
 
 use super::Base;
-use super::container::{Primary, confine, limit};
+use super::container::{Primary, confine, limit, program_mount};
 use super::death::Death;
 use super::entrypoint::Wanted;
 use super::environment::{Beside, DockerEnvironment, Place, Running};
 use super::image::Provided;
 use super::limits::effective;
 use super::owner::{self, Role};
-use super::service::{Services, ServicesRequest};
+use super::service::{Services, ServicesRequest, Supervisor};
 use super::settings::{DockerSettings, Limits};
 use super::stream::attach;
 use crate::init::{InitClient, SetUp};
@@ -184,6 +184,10 @@ impl Preparation<'_> {
             images,
             primary: running.container.clone(),
             labels: base.owner.labels(request.attempt, Role::Service),
+            supervisor: Some(Supervisor {
+                mount: program_mount(&base.program, true),
+                command: base.program.command(),
+            }),
             limits: config,
             listening: Arc::new(move || {
                 let running = Arc::clone(&asked);

@@ -8,6 +8,7 @@ mod client;
 mod link;
 mod protocol;
 mod server;
+mod service;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::client::{InitClient, Program};
 pub use self::server::main;
+pub use self::service::{must_be_first, service_arguments};
 
 /// The hidden verb of the command line by which the init is started.
 pub const VERB: &str = "task-init";

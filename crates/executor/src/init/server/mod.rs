@@ -9,6 +9,7 @@ mod processes;
 mod set_up;
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
@@ -25,12 +26,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::set_up::Prepared;
-use super::ProgramRequest;
 use super::link::{Inbox, Item, Link, Outlet, write_frames};
 use super::protocol::{
     CHUNK, FileAction, Frame, Greeting, Kind, MAX_FILE, Request, VERSION, WireError, malformed,
     parse,
 };
+use super::{ProgramRequest, service};
 use crate::process::child::Child;
 use crate::process::orphans;
 use crate::process::pipe::PipeReader;
@@ -38,8 +39,14 @@ use crate::process::proc::Identity;
 use crate::process::relay::{Relay, follow_script};
 use crate::{ExecRequest, ExecResult, ExecutorError, Output, ToolRequest};
 
-/// What the verb `task-init` does.
-pub fn main() -> ExitCode {
+/// What the verb `task-init` does with the arguments after it: without any it is the init, else it
+/// may be that of a service.
+pub fn main(arguments: &[OsString]) -> ExitCode {
+    if let [action, rest @ ..] = arguments
+        && action == service::ACTION
+    {
+        return service::main(rest);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -98,7 +105,7 @@ async fn serve() -> io::Result<()> {
     served.and(killed)
 }
 
-fn input() -> io::Result<Box<dyn AsyncRead + Unpin>> {
+pub(super) fn input() -> io::Result<Box<dyn AsyncRead + Unpin>> {
     let stdin = File::from(io::stdin().as_fd().try_clone_to_owned()?);
     Ok(match pipe::Receiver::from_file(stdin.try_clone()?) {
         Ok(pipe) => Box::new(pipe),
