@@ -6,6 +6,7 @@
 mod auth;
 mod failure;
 mod platform;
+mod proof;
 mod pull;
 pub(super) mod records;
 mod reference;
@@ -22,8 +23,8 @@ use bytes::Bytes;
 use outrider_model::plan::DockerImage;
 use tokio::sync::OnceCell;
 
-pub use self::auth::HostLogins;
 use self::auth::{Giver, HostLogin, Login};
+pub use self::auth::{HostLogins, secret_of};
 use self::failure::Failure;
 use self::platform::{Fit, Platform, fit};
 pub use self::pull::Patience;
@@ -187,7 +188,12 @@ impl Images {
             let message = format!("the Engine has lost {reference} right after its pull");
             ExecutorError::infrastructure(message, None)
         })?;
-        self.pulled(reference, found.id.clone().unwrap_or_default(), access)?;
+        let id = found.id.clone().unwrap_or_default();
+        if let Err(error) = self.prove(reference, &id).await {
+            self.give_up(reference, access)?;
+            return Err(error);
+        }
+        self.pulled(reference, id, access)?;
         Ok(found)
     }
 
