@@ -3,6 +3,7 @@
 mod entrypoint;
 mod faults;
 mod limits;
+mod program;
 mod services;
 mod support;
 

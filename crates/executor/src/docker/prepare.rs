@@ -22,7 +22,7 @@ use super::service::{Services, ServicesRequest, Supervisor};
 use super::settings::{DockerSettings, Limits};
 use super::stream::attach;
 use crate::init::{InitClient, SetUp};
-use crate::{ExecutorError, PrepareRequest};
+use crate::{ExecutorError, Fault, PrepareRequest};
 
 /// How long an init may take to say something. On a busy host a container starts in seconds.
 const START: Duration = Duration::from_secs(120);
@@ -73,8 +73,20 @@ impl<'a> Preparation<'a> {
 
     async fn make(&self) -> Result<DockerEnvironment, ExecutorError> {
         let image = self.provide().await?;
+        match self.make_from(&image).await {
+            Err(error)
+                if error.fault == Fault::Infrastructure
+                    && self.base.has_refilled_program(&image.id).await =>
+            {
+                self.make_from(&image).await
+            }
+            made => made,
+        }
+    }
+
+    async fn make_from(&self, image: &Provided) -> Result<DockerEnvironment, ExecutorError> {
         let container = self.create(&image.id).await?;
-        match self.start(&container, image).await {
+        match self.start(&container, image.clone()).await {
             Ok(environment) => Ok(environment),
             Err(error) => {
                 // What cannot be removed now has a label, and is removed by the next owner.

@@ -1,25 +1,25 @@
 //! Keeps the Engine's disk from filling up with what runners have pulled and built.
 //!
-//! Only images that runners pulled are removed, the one first that was used longest ago, and never
-//! one of which there is a container or which a task has just asked for.
+//! Only images that runners have pulled are removed (`images`), what builds keep for later only where
+//! jobs may build or the runner's owner says so (`builds`), and volumes of older builds of this
+//! program (`programs`).
 
-use std::collections::{HashMap, HashSet};
-use std::fmt;
+mod builds;
+mod images;
+mod programs;
+
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bollard::Docker;
 use bollard::errors::Error;
-use bollard::query_parameters::{ListContainersOptions, PruneBuildOptions, RemoveImageOptions};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::image::records::{Record, Records};
-use super::settings::ImageCare;
+use self::programs::Programs;
+use super::image::records::Records;
+use super::settings::{BuildCacheCare, ImageCare};
 use crate::ExecutorError;
-
-/// A task that has asked for an image has its container after this time.
-const JUST_ASKED: Duration = Duration::from_secs(600);
 
 /// How often it is looked at what there is.
 const EVERY: Duration = Duration::from_secs(600);
@@ -28,60 +28,10 @@ const EVERY: Duration = Duration::from_secs(600);
 pub struct Care {
     engine: Docker,
     settings: ImageCare,
+    builds: Option<BuildCacheCare>,
     records: Records,
+    programs: Programs,
     last: Mutex<Option<Instant>>,
-}
-
-/// Why an image is removed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reason {
-    Age(Duration),
-    Size(u64),
-    LowDisk,
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Age(idle) => write!(f, "no task has used it for {} h", idle.as_secs() / 3_600),
-            Self::Size(limit) => write!(f, "pulled images may have {} MB", limit / 1_000_000),
-            Self::LowDisk => f.write_str("the Engine's disk is nearly full"),
-        }
-    }
-}
-
-/// An image that runners have pulled.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Pulled {
-    /// What is removed: its name, or its id where the name stands for another image by now.
-    target: String,
-    /// The name that it was pulled by.
-    reference: String,
-    id: String,
-    bytes: u64,
-    idle: Duration,
-    in_use: bool,
-}
-
-/// Which images go, and why. `short`: so many bytes are to be freed in any case.
-fn choose(mut images: Vec<Pulled>, settings: &ImageCare, short: u64) -> Vec<(Pulled, Reason)> {
-    let mut total: u64 = images.iter().map(|image| image.bytes).sum();
-    let mut freed = 0_u64;
-    images.retain(|image| !image.in_use && image.idle >= JUST_ASKED);
-    images.sort_by_key(|image| std::cmp::Reverse(image.idle));
-    let mut chosen = Vec::new();
-    for image in images {
-        let reason = match (settings.max_age, settings.max_bytes) {
-            (Some(age), _) if image.idle > age => Reason::Age(image.idle),
-            (_, Some(limit)) if total > limit => Reason::Size(limit),
-            _ if freed < short => Reason::LowDisk,
-            _ => continue,
-        };
-        total -= image.bytes;
-        freed = freed.saturating_add(image.bytes);
-        chosen.push((image, reason));
-    }
-    chosen
 }
 
 impl Care {
@@ -90,9 +40,25 @@ impl Care {
         Self {
             engine,
             settings,
+            builds: None,
             records: Records::new(owners.join("images")),
+            programs: Programs::new(owners.join("programs")),
             last: Mutex::default(),
         }
+    }
+
+    /// Looks after the build cache too.
+    #[must_use]
+    pub const fn of_builds(mut self, builds: Option<BuildCacheCare>) -> Self {
+        self.builds = builds;
+        self
+    }
+
+    /// The volume with this program is in use.
+    #[must_use]
+    pub fn sparing(mut self, volume: &str) -> Self {
+        self.programs.own = Some(volume.to_owned());
+        self
     }
 
     pub(super) const fn records(&self) -> &Records {
@@ -130,10 +96,13 @@ impl Care {
     }
 
     async fn clean(&self, short: u64) {
+        self.prune_builds(short > 0).await;
         if let Err(error) = self.remove_images(short).await {
             tracing::warn!(%error, "cannot look after pulled images");
         }
-        self.prune_build_cache(short > 0).await;
+        if let Err(error) = self.remove_programs().await {
+            tracing::warn!(%error, "cannot look after volumes with older programs");
+        }
     }
 
     /// How many bytes are missing. None: the Engine's disk is not to be seen from here.
@@ -143,262 +112,9 @@ impl Care {
         let disk = rustix::fs::statvfs(root.as_str()).ok()?;
         Some(min_free.saturating_sub(disk.f_bavail.saturating_mul(disk.f_frsize)))
     }
-
-    async fn remove_images(&self, short: u64) -> Result<(), ExecutorError> {
-        let used = self.used_images().await?;
-        let now = self.records.now()?;
-        let mut images = HashMap::new();
-        for (record, last) in self.records.all()? {
-            for image in self.look_at(&record, last, now, &used).await? {
-                // Two names of one image: the later use counts.
-                images
-                    .entry(image.id.clone())
-                    .or_insert_with(Vec::new)
-                    .push(image);
-            }
-        }
-        let images = images.into_values().flat_map(used_together).collect();
-        for (image, reason) in choose(images, &self.settings, short) {
-            self.remove(&image, reason).await?;
-        }
-        Ok(())
-    }
-
-    async fn used_images(&self) -> Result<HashSet<String>, ExecutorError> {
-        let options = ListContainersOptions {
-            all: true,
-            ..ListContainersOptions::default()
-        };
-        let containers = self.engine.list_containers(Some(options)).await;
-        let containers = containers.map_err(|error| failed("list its containers", &error))?;
-        Ok(containers
-            .into_iter()
-            .filter_map(|it| it.image_id)
-            .collect())
-    }
-
-    /// The images of one record that the Engine has. What it has no more is forgotten.
-    async fn look_at(
-        &self,
-        record: &Record,
-        last: SystemTime,
-        now: SystemTime,
-        used: &HashSet<String>,
-    ) -> Result<Vec<Pulled>, ExecutorError> {
-        let idle = now.duration_since(last).unwrap_or_default();
-        let current = self.size_of(&record.reference).await?.map(|(id, _)| id);
-        let mut images = Vec::new();
-        for id in record.ids.keys() {
-            let Some((id, bytes)) = self.size_of(id).await? else {
-                self.forget(&record.reference, id)?;
-                continue;
-            };
-            let named = current.as_ref() == Some(&id);
-            images.push(Pulled {
-                target: if named { &record.reference } else { &id }.clone(),
-                reference: record.reference.clone(),
-                bytes,
-                idle,
-                in_use: used.contains(&id),
-                id,
-            });
-        }
-        Ok(images)
-    }
-
-    /// The id and the size of an image.
-    async fn size_of(&self, image: &str) -> Result<Option<(String, u64)>, ExecutorError> {
-        match self.engine.inspect_image(image).await {
-            Ok(found) => Ok(found.id.map(|id| {
-                let size = found.size.and_then(|size| u64::try_from(size).ok());
-                (id, size.unwrap_or(0))
-            })),
-            Err(Error::DockerResponseServerError {
-                status_code: 404, ..
-            }) => Ok(None),
-            Err(error) => Err(failed("look at an image", &error)),
-        }
-    }
-
-    fn forget(&self, reference: &str, id: &str) -> Result<(), ExecutorError> {
-        self.records.update(reference, |record| {
-            let mut record = record?;
-            record.ids.remove(id);
-            (record.pending > 0 || !record.ids.is_empty()).then_some(record)
-        })
-    }
-
-    async fn remove(&self, image: &Pulled, reason: Reason) -> Result<(), ExecutorError> {
-        // Not by force: the Engine refuses what a container uses by now.
-        let options = None::<RemoveImageOptions>;
-        let removed = self.engine.remove_image(&image.target, options, None).await;
-        match removed {
-            Ok(_) => {
-                let megabytes = image.bytes / 1_000_000;
-                tracing::info!(image = %image.target, id = %image.id, megabytes, %reason, "image removed");
-                // Another name may hold it still: its access is remembered as long as it is there.
-                match self.size_of(&image.id).await? {
-                    None => self.forget(&image.reference, &image.id),
-                    Some(_) => Ok(()),
-                }
-            }
-            Err(Error::DockerResponseServerError {
-                status_code: 404, ..
-            }) => self.forget(&image.reference, &image.id),
-            Err(Error::DockerResponseServerError {
-                status_code: 409,
-                message,
-            }) => {
-                tracing::debug!(image = %image.target, message, "image kept");
-                Ok(())
-            }
-            Err(error) => Err(failed("remove an image", &error)),
-        }
-    }
-
-    /// What builds keep for later. If the disk is full all of it goes that no build uses.
-    async fn prune_build_cache(&self, all: bool) {
-        let filters = match self.settings.max_age {
-            _ if all => None,
-            Some(age) => Some([("until".to_owned(), vec![format!("{}s", age.as_secs())])].into()),
-            None => return,
-        };
-        let options = PruneBuildOptions {
-            filters,
-            ..PruneBuildOptions::default()
-        };
-        match self.engine.prune_build(Some(options)).await {
-            Ok(pruned) => {
-                let bytes = pruned.space_reclaimed.unwrap_or(0);
-                if bytes > 0 {
-                    let reason = if all {
-                        Reason::LowDisk.to_string()
-                    } else {
-                        "its age".to_owned()
-                    };
-                    tracing::info!(megabytes = bytes / 1_000_000, %reason, "build cache pruned");
-                }
-            }
-            // Not every Engine has one.
-            Err(error) => tracing::debug!(%error, "build cache not pruned"),
-        }
-    }
-}
-
-/// All names of one image were used when the last of them was; its bytes count once.
-fn used_together(mut names: Vec<Pulled>) -> Vec<Pulled> {
-    let idle = names
-        .iter()
-        .map(|image| image.idle)
-        .min()
-        .unwrap_or_default();
-    for (index, image) in names.iter_mut().enumerate() {
-        image.idle = idle;
-        if index > 0 {
-            image.bytes = 0;
-        }
-    }
-    names
 }
 
 fn failed(what: &str, error: &Error) -> ExecutorError {
     let message = format!("the Engine cannot {what}: {error}");
     ExecutorError::infrastructure(message, None)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::{ImageCare, Pulled, Reason, choose, used_together};
-
-    const HOUR: u64 = 3_600;
-
-    fn image(id: &str, bytes: u64, hours: u64, in_use: bool) -> Pulled {
-        Pulled {
-            target: id.to_owned(),
-            reference: id.to_owned(),
-            id: id.to_owned(),
-            bytes,
-            idle: Duration::from_secs(hours * HOUR),
-            in_use,
-        }
-    }
-
-    fn chosen(images: Vec<Pulled>, settings: &ImageCare, short: u64) -> Vec<(String, Reason)> {
-        let chosen = choose(images, settings, short);
-        chosen
-            .into_iter()
-            .map(|(it, reason)| (it.id, reason))
-            .collect()
-    }
-
-    const NO_LIMITS: ImageCare = ImageCare {
-        max_bytes: None,
-        max_age: None,
-        min_free: None,
-    };
-
-    #[test]
-    fn old_images_go_unless_they_are_in_use() {
-        let age = Duration::from_secs(10 * HOUR);
-        let settings = ImageCare {
-            max_age: Some(age),
-            ..NO_LIMITS
-        };
-        let images = vec![
-            image("a", 1, 11, false),
-            image("b", 1, 9, false),
-            image("c", 1, 99, true),
-        ];
-        let idle = Duration::from_secs(11 * HOUR);
-        assert_eq!(
-            chosen(images, &settings, 0),
-            [("a".to_owned(), Reason::Age(idle))]
-        );
-    }
-
-    #[test]
-    fn the_longest_unused_go_until_the_rest_fits() {
-        let settings = ImageCare {
-            max_bytes: Some(50),
-            ..NO_LIMITS
-        };
-        let images = vec![
-            image("a", 30, 1, false),
-            image("b", 30, 3, false),
-            image("c", 30, 2, false),
-            image("d", 10, 9, true),
-        ];
-        let size = Reason::Size(50);
-        assert_eq!(
-            chosen(images, &settings, 0),
-            [("b".to_owned(), size), ("c".to_owned(), size)]
-        );
-    }
-
-    #[test]
-    fn a_full_disk_takes_as_many_as_it_needs_but_none_just_asked_for() {
-        let images = || {
-            vec![
-                image("a", 30, 2, false),
-                image("b", 30, 1, false),
-                image("c", 30, 0, false),
-            ]
-        };
-        assert_eq!(
-            chosen(images(), &NO_LIMITS, 20),
-            [("a".to_owned(), Reason::LowDisk)]
-        );
-        assert_eq!(chosen(images(), &NO_LIMITS, u64::MAX).len(), 2);
-        assert_eq!(chosen(images(), &NO_LIMITS, 0), []);
-    }
-
-    #[test]
-    fn names_of_one_image_are_used_together_and_counted_once() {
-        let names = used_together(vec![image("a", 5, 9, false), image("a", 5, 1, false)]);
-        let idle = Duration::from_secs(HOUR);
-        assert!(names.iter().all(|it| it.idle == idle));
-        assert_eq!(names.iter().map(|it| it.bytes).sum::<u64>(), 5);
-    }
 }
