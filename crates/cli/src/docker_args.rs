@@ -4,7 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
-use outrider_executor::docker::{DockerSettings, ImageCare, Limits, Privileges, PullPolicy};
+use outrider_executor::docker::{
+    BuildCacheCare, DockerSettings, ImageCare, Limits, Privileges, PullPolicy,
+};
 
 use crate::args::duration;
 use crate::quantity::{bytes, cpu_millis};
@@ -65,6 +67,14 @@ pub struct DockerArgs {
     /// For how long a pulled image is kept that no task uses [default: 336h].
     #[arg(long, env = "OUTRIDER_IMAGE_MAX_AGE", value_parser = duration, value_name = "DURATION")]
     image_max_age: Option<Duration>,
+    /// How much space the Engine's build cache may take before what no build has used for longest
+    /// goes [default: any].
+    #[arg(long, env = "OUTRIDER_BUILD_CACHE_MAX_SIZE", value_parser = bytes, value_name = "SIZE")]
+    build_cache_max_size: Option<u64>,
+    /// For how long the Engine's build cache keeps what no build uses [default: for ever, with
+    /// --allow-docker-socket 336h].
+    #[arg(long, env = "OUTRIDER_BUILD_CACHE_MAX_AGE", value_parser = duration, value_name = "DURATION")]
+    build_cache_max_age: Option<Duration>,
     /// How much stays free on the Engine's disk: pulled images go for it [default: 5Gi].
     #[arg(long, env = "OUTRIDER_MIN_FREE_DISK", value_parser = bytes, value_name = "SIZE")]
     min_free_disk: Option<u64>,
@@ -136,6 +146,7 @@ impl DockerArgs {
                 read_only_root: self.read_only_root,
             },
             images: self.image_care(),
+            build_cache: self.build_cache_care(),
             ..DockerSettings::new(runner_name, program, owners)
         }
     }
@@ -147,6 +158,17 @@ impl DockerArgs {
             max_age: self.image_max_age.or(usual.max_age),
             min_free: self.min_free_disk.or(usual.min_free),
         }
+    }
+
+    /// Where no job can build, the build cache is somebody else's.
+    fn build_cache_care(&self) -> Option<BuildCacheCare> {
+        let usual = self.allow_docker_socket.then(BuildCacheCare::default);
+        let given = BuildCacheCare {
+            max_bytes: self.build_cache_max_size,
+            max_age: self.build_cache_max_age.or(usual.and_then(|it| it.max_age)),
+        };
+        let wanted = usual.is_some() || given.max_bytes.is_some() || given.max_age.is_some();
+        wanted.then_some(given)
     }
 }
 
@@ -200,6 +222,22 @@ mod tests {
             min_free: Some(1 << 30),
         };
         assert_eq!(settings.images, care);
+    }
+
+    #[test]
+    fn build_cache_is_looked_after_where_jobs_build_or_if_somebody_says_so() {
+        assert_eq!(settings("").build_cache, None);
+        let usual = settings("--allow-docker-socket").build_cache;
+        assert_eq!(usual, Some(BuildCacheCare::default()));
+        let given = BuildCacheCare {
+            max_bytes: Some(1 << 30),
+            max_age: None,
+        };
+        let line = "--build-cache-max-size 1Gi";
+        assert_eq!(settings(line).build_cache, Some(given));
+        let both = settings(&format!("{line} --allow-docker-socket"));
+        let max_age = BuildCacheCare::default().max_age;
+        assert_eq!(both.build_cache, Some(BuildCacheCare { max_age, ..given }));
     }
 
     #[test]

@@ -49,7 +49,7 @@ fn main() -> ExitCode {
         .get(1)
         .is_some_and(|verb| verb == outrider_executor::init::VERB)
     {
-        return outrider_executor::init::main();
+        return outrider_executor::init::main(&arguments[2..]);
     }
     let cli = args::Cli::parse_from(runner::with_settings_file(arguments));
     outrider_service::telemetry::start(&cli.log, cli.log_format);

@@ -10,6 +10,7 @@ mod write;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -114,13 +115,31 @@ fn restore_with(request: RestoreRequest, session: &Session) -> Result<Restored, 
     restore.finish_directories()?;
     let state = path.and_then(|path| {
         let state = TreeState {
-            taken: Time::now(),
+            taken: taken(&identities),
             manifest,
             identities,
         };
         state.write(&path).err().map(|error| error.to_string())
     });
     Ok(Restored { stats, state })
+}
+
+/// When the state is taken. What was written in this tick of the clock cannot be trusted: if that is
+/// much, the next tick is sooner there than all of it is read again.
+fn taken(identities: &[Option<Identity>]) -> Time {
+    let much_is_fresh = |now: Time| {
+        let files = identities.iter().flatten();
+        let fresh = files.filter(|file| !file.changed.is_surely_before(now));
+        fresh.map(|file| file.size).sum::<u64>() >= MUCH
+    };
+    // In vain where times are of whole seconds.
+    for _ in 0..LOOKS {
+        if !much_is_fresh(Time::now()) {
+            break;
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+    Time::now()
 }
 
 /// Everything must go where the caller lets it go.
@@ -195,6 +214,12 @@ impl Restore<'_> {
         move |error| Error::file(action, path.clone(), error)
     }
 }
+
+/// So many bytes take longer to be read than a tick of the clock.
+const MUCH: u64 = 1 << 20;
+/// A tick takes 10 ms at most.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
+const LOOKS: u32 = 20;
 
 /// What the tree state knows of a file.
 enum Known {

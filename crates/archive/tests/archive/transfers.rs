@@ -103,6 +103,17 @@ async fn with_a_tree_state_nothing_is_read_that_has_not_changed() {
 }
 
 #[tokio::test]
+async fn what_was_restored_just_now_is_known_to_be_unchanged() {
+    let world = World::new();
+    world.write("tree/large", &noise(19 << 20, 1));
+    let saved = world.save("tree").await.unwrap();
+    let restored = world.restore_state(&saved, "there", Some("state")).await;
+    assert_eq!(restored.unwrap().state, None);
+    let again = world.save_state("there", "state").await;
+    assert_eq!((again.stats.read, again.stats.reused), (0, 19 << 20));
+}
+
+#[tokio::test]
 async fn packs_that_were_collected_meanwhile_are_stored_again() {
     let world = World::new();
     many_files(&world, "tree");

@@ -1,7 +1,10 @@
 //! Jobs in containers of a real Docker Engine: the conformance suite, and faults.
 
+mod entrypoint;
 mod faults;
 mod limits;
+mod program;
+mod services;
 mod support;
 
 use outrider_executor::conformance::{Dialect, Subject};

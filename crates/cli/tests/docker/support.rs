@@ -30,9 +30,9 @@ pub fn executor(settings: impl FnOnce(&Path) -> DockerSettings) -> (DockerExecut
     (DockerExecutor::new(settings(place.path())), place)
 }
 
-/// A job with one image.
-pub fn kind(image: &str) -> EnvironmentKind {
-    let image = DockerImage {
+/// An image of a config that says nothing else.
+pub fn image(image: &str) -> DockerImage {
+    DockerImage {
         image: image.to_owned(),
         name: None,
         entrypoint: Vec::new(),
@@ -40,9 +40,13 @@ pub fn kind(image: &str) -> EnvironmentKind {
         user: None,
         environment: Default::default(),
         auth: None,
-    };
+    }
+}
+
+/// A job with one image.
+pub fn kind(name: &str) -> EnvironmentKind {
     EnvironmentKind::Docker {
-        images: vec![image],
+        images: vec![image(name)],
     }
 }
 

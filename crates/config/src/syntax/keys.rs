@@ -167,7 +167,7 @@ place! {
     "when": Keys(&CONDITIONAL), Works, "steps that run if a condition holds";
     "unless": Keys(&CONDITIONAL), Works, "steps that run if a condition does not hold";
     "steps": OneOf(&[Text, Steps]), Works, "a parameter of type `steps`";
-    "setup_remote_docker": OneOf(&[Scalar, Keys(&SETUP_REMOTE_DOCKER)]), Differs("the Docker engine of the runner's own machine is used"), "a Docker engine for a job in a container";
+    "setup_remote_docker": OneOf(&[Scalar, Keys(&SETUP_REMOTE_DOCKER)]), Differs("the Engine of the runner is used, where its owner allows it"), "a Docker engine for a job in a container";
     "save_cache": Keys(&SAVE_CACHE), Works, "keeps files for later pipelines";
     "restore_cache": Keys(&RESTORE_CACHE), Works, "brings back files that were kept";
     "store_artifacts": Keys(&STORE_ARTIFACTS), Works, "keeps files for people";

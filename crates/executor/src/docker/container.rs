@@ -29,7 +29,7 @@ const CAPABILITIES: [&str; 10] = [
 ];
 
 /// What the loader of the init must not take from the image. Steps get the image's own values.
-const NOT_FOR_THE_INIT: [&str; 3] = ["LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT"];
+pub(super) const NOT_FOR_THE_INIT: [&str; 3] = ["LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT"];
 
 /// Folders in which everybody may write, although the root is read-only.
 const SCRATCH: [&str; 3] = ["/tmp", "/var/tmp", "/run"];

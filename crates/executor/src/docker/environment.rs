@@ -21,6 +21,7 @@ use super::DockerHandle;
 use super::container::SOCKET;
 use super::death::Death;
 use super::engine::{Engine, status};
+use super::entrypoint::Entrypoint;
 use super::owner;
 use super::program::HELPERS;
 use super::service::Services;
@@ -102,6 +103,7 @@ impl Running {
 #[derive(Default)]
 pub(super) struct Beside {
     containers: Option<Services>,
+    entrypoint: Option<Entrypoint>,
     listed: Vec<Service>,
 }
 
@@ -116,10 +118,33 @@ impl Beside {
         Self {
             listed: listed.collect(),
             containers: Some(containers),
+            entrypoint: None,
         }
     }
 
-    async fn end(&self) -> Result<(), ExecutorError> {
+    /// It comes after the containers.
+    pub fn with(mut self, entrypoint: Entrypoint) -> Self {
+        self.listed.push(entrypoint.listed());
+        self.entrypoint = Some(entrypoint);
+        self
+    }
+
+    async fn follow(
+        &self,
+        init: &InitClient,
+        index: usize,
+        output: Arc<dyn Output>,
+    ) -> Option<Exit> {
+        match &self.entrypoint {
+            Some(entrypoint) if index + 1 == self.listed.len() => {
+                entrypoint.follow(init, output).await
+            }
+            _ => self.containers.as_ref()?.follow(index, output).await,
+        }
+    }
+
+    /// Ends the containers. What is in the primary one ends with it.
+    pub async fn end(&self) -> Result<(), ExecutorError> {
         match &self.containers {
             Some(containers) => containers.end().await,
             None => Ok(()),
@@ -240,8 +265,10 @@ impl Environment for DockerEnvironment {
     }
 
     async fn follow_service(&self, index: usize, output: Arc<dyn Output>) -> Option<Exit> {
-        let containers = self.place.services.containers.as_ref()?;
-        containers.follow(index, output).await
+        let Place {
+            services, running, ..
+        } = &self.place;
+        services.follow(&running.init, index, output).await
     }
 
     fn resolve(&self, path: &str) -> PathBuf {

@@ -11,6 +11,7 @@ mod check;
 mod container;
 mod death;
 mod engine;
+mod entrypoint;
 mod environment;
 pub mod image;
 mod limits;
@@ -36,7 +37,9 @@ use self::limits::Host;
 use self::owner::{Owner, remove_attempt};
 use self::prepare::Preparation;
 use self::program::Program;
-pub use self::settings::{DockerSettings, ImageCare, Limits, Privileges, PullPolicy};
+pub use self::settings::{
+    BuildCacheCare, DockerSettings, ImageCare, Limits, Privileges, PullPolicy,
+};
 use crate::{Environment, Executor, ExecutorError, Finding, Handle, PrepareRequest};
 
 /// Finds the containers of an attempt again: by their label.
@@ -64,7 +67,7 @@ struct Base {
     care: Arc<Care>,
     program: Program,
     /// Whether the program's volume was seen to be complete.
-    program_is_there: OnceCell<()>,
+    program_is_there: OnceCell<bool>,
 }
 
 impl Base {
@@ -78,7 +81,10 @@ impl Base {
         })?;
         owner.sweep(&engine).await;
         let docker = engine.docker();
-        let care = Arc::new(Care::new(docker.clone(), settings.images, folder));
+        let care = Care::new(docker.clone(), settings.images, folder)
+            .of_builds(settings.build_cache)
+            .sparing(program.volume());
+        let care = Arc::new(care);
         let logins = HostLogins::of_user();
         let books = Arc::clone(&care);
         let images = Images::new(
@@ -97,6 +103,13 @@ impl Base {
             program,
             program_is_there: OnceCell::new(),
         })
+    }
+
+    /// Whether the program's volume was gone, and is there again. The Engine makes an empty one in
+    /// its place without a word, from which no container starts.
+    async fn has_refilled_program(&self, image: &str) -> bool {
+        let refilled = self.program.ensure(&self.engine, image).await;
+        refilled.unwrap_or(false)
     }
 }
 

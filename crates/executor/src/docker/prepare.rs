@@ -11,17 +11,18 @@ use outrider_model::plan::{DockerImage, EnvironmentKind};
 use tokio::time::timeout;
 
 use super::Base;
-use super::container::{Primary, confine, limit};
+use super::container::{Primary, confine, limit, program_mount};
 use super::death::Death;
+use super::entrypoint::Wanted;
 use super::environment::{Beside, DockerEnvironment, Place, Running};
 use super::image::Provided;
 use super::limits::effective;
 use super::owner::{self, Role};
-use super::service::{Services, ServicesRequest};
+use super::service::{Services, ServicesRequest, Supervisor};
 use super::settings::{DockerSettings, Limits};
 use super::stream::attach;
 use crate::init::{InitClient, SetUp};
-use crate::{ExecutorError, PrepareRequest};
+use crate::{ExecutorError, Fault, PrepareRequest};
 
 /// How long an init may take to say something. On a busy host a container starts in seconds.
 const START: Duration = Duration::from_secs(120);
@@ -72,8 +73,20 @@ impl<'a> Preparation<'a> {
 
     async fn make(&self) -> Result<DockerEnvironment, ExecutorError> {
         let image = self.provide().await?;
+        match self.make_from(&image).await {
+            Err(error)
+                if error.fault == Fault::Infrastructure
+                    && self.base.has_refilled_program(&image.id).await =>
+            {
+                self.make_from(&image).await
+            }
+            made => made,
+        }
+    }
+
+    async fn make_from(&self, image: &Provided) -> Result<DockerEnvironment, ExecutorError> {
         let container = self.create(&image.id).await?;
-        match self.start(&container, image).await {
+        match self.start(&container, image.clone()).await {
             Ok(environment) => Ok(environment),
             Err(error) => {
                 // What cannot be removed now has a label, and is removed by the next owner.
@@ -131,11 +144,21 @@ impl Preparation<'_> {
         image: Provided,
     ) -> Result<DockerEnvironment, ExecutorError> {
         let running = Arc::new(self.boot(container).await?);
+        let program = Wanted::of(self.primary, &image);
         let ready = match running.init.set_up(self.set_up(image)).await {
             Ok(ready) => ready,
             Err(error) => return Err(running.explain(error).await),
         };
-        let services = self.start_services(&running).await?;
+        let mut services = self.start_services(&running).await?;
+        if let Some(program) = program {
+            services = match program.start(&running.init, &ready).await {
+                Ok(entrypoint) => services.with(entrypoint),
+                Err(error) => {
+                    let _ = services.end().await;
+                    return Err(running.explain(error).await);
+                }
+            };
+        }
         let watched = self
             .limits
             .storage
@@ -173,6 +196,10 @@ impl Preparation<'_> {
             images,
             primary: running.container.clone(),
             labels: base.owner.labels(request.attempt, Role::Service),
+            supervisor: Some(Supervisor {
+                mount: program_mount(&base.program, true),
+                command: base.program.command(),
+            }),
             limits: config,
             listening: Arc::new(move || {
                 let running = Arc::clone(&asked);

@@ -114,8 +114,9 @@ impl Program {
         }
     }
 
-    /// Fills the volume, unless that was done before. `image` is any that the Engine has.
-    pub async fn ensure(&self, engine: &Engine, image: &str) -> Result<(), ExecutorError> {
+    /// Fills the volume, unless it is complete; says whether it was filled now. `image` is any that
+    /// the Engine has.
+    pub async fn ensure(&self, engine: &Engine, image: &str) -> Result<bool, ExecutorError> {
         let what = "the volume with the runner's program could not be made";
         let body = ContainerCreateBody {
             image: Some(image.to_owned()),
@@ -139,11 +140,12 @@ impl Program {
             .docker()
             .remove_container(&container, Some(options.build()))
             .await;
-        filled.map_err(|error| engine.error(what, error))?;
-        removed.map_err(|error| engine.error(what, error))
+        let filled = filled.map_err(|error| engine.error(what, error))?;
+        removed.map_err(|error| engine.error(what, error))?;
+        Ok(filled)
     }
 
-    async fn fill(&self, engine: &Engine, container: &str) -> Result<(), bollard::errors::Error> {
+    async fn fill(&self, engine: &Engine, container: &str) -> Result<bool, bollard::errors::Error> {
         let complete = format!("{ROOT}/{COMPLETE}");
         let options = ContainerArchiveInfoOptionsBuilder::new().path(&complete);
         let found = engine
@@ -151,7 +153,7 @@ impl Program {
             .get_container_archive_info(container, Some(options.build()))
             .await;
         match found {
-            Ok(_) => return Ok(()),
+            Ok(_) => return Ok(false),
             Err(error) if status(&error) == Some(404) => {}
             Err(error) => return Err(error),
         }
@@ -168,7 +170,8 @@ impl Program {
             .docker()
             .upload_to_container(container, Some(options), bollard::body_stream(body))
             .await?;
-        Ok(pack.await.map_err(io::Error::other).flatten()?)
+        pack.await.map_err(io::Error::other).flatten()?;
+        Ok(true)
     }
 
     /// Files of the volume, in the order in which they are written.

@@ -1,26 +1,31 @@
 //! Service containers: the other images of a job, beside its primary container.
 //!
 //! They share the primary container's network, so steps reach them on `localhost`. They run what
-//! their image runs, without our init, and write to a log of the Engine that is bounded.
+//! their image runs, below a first process of ours that ends them when the runner is gone, and write
+//! to a log of the Engine that is bounded.
 
 mod create;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bollard::Docker;
 use bollard::errors::Error;
-use bollard::models::{ContainerState, ContainerStateStatusEnum, HealthStatusEnum, HostConfig};
-use bollard::query_parameters::LogsOptions;
+use bollard::models::{
+    ContainerState, ContainerStateStatusEnum, HealthStatusEnum, HostConfig, Mount,
+};
+use bollard::query_parameters::{AttachContainerOptionsBuilder, LogsOptions};
 use bytes::Bytes;
 use futures_util::future::{join_all, try_join_all};
 use futures_util::stream::{Stream, StreamExt as _};
 use outrider_model::plan::DockerImage;
 use outrider_model::report::Exit;
+use tokio::io::AsyncWrite;
 use tokio::time::{Instant, sleep};
 
-use self::create::{config, create, host_config, not_started};
+use self::create::{create, host_config, not_started};
 use super::image::Provided;
 use super::owner::remove_container;
 use crate::{BoxFuture, ExecutorError, Output};
@@ -45,6 +50,8 @@ pub struct ServicesRequest {
     pub primary: String,
     /// By which they are found again.
     pub labels: HashMap<String, String>,
+    /// The first process of each. None: their own program.
+    pub supervisor: Option<Supervisor>,
     /// The limits of each.
     pub limits: HostConfig,
     /// Asks the init.
@@ -53,11 +60,25 @@ pub struct ServicesRequest {
     pub ready_within: Option<Duration>,
 }
 
+/// Ends a service when its runner is gone. Without it a service stays until the next runner of the
+/// host has started.
+#[derive(Clone, Debug)]
+pub struct Supervisor {
+    /// Where this program comes from.
+    pub mount: Mount,
+    /// How it is called inside, without arguments.
+    pub command: Vec<String>,
+}
+
 /// The service containers of a task.
 pub struct Services {
     engine: Docker,
     containers: Vec<Container>,
+    /// Their stdin: their supervisors end when it is closed.
+    lifelines: Mutex<Vec<Lifeline>>,
 }
+
+type Lifeline = Pin<Box<dyn AsyncWrite + Send>>;
 
 struct Container {
     id: String,
@@ -65,6 +86,7 @@ struct Container {
     name: String,
     exposed_tcp: Vec<u16>,
     has_healthcheck: bool,
+    is_supervised: bool,
 }
 
 /// How far a service is.
@@ -105,6 +127,7 @@ impl Services {
         let mut services = Self {
             engine,
             containers: Vec::new(),
+            lifelines: Mutex::default(),
         };
         let result = services.start_all(&request, &host, progress).await;
         match result {
@@ -123,10 +146,10 @@ impl Services {
         host: &HostConfig,
         progress: &Arc<dyn Output>,
     ) -> Result<(), ExecutorError> {
-        let created = request.images.iter().map(|(image, provided)| {
-            let config = config(image, provided, &request.labels, host);
-            create(&self.engine, image, provided, config)
-        });
+        let created = request
+            .images
+            .iter()
+            .map(|(image, provided)| create(&self.engine, image, provided, request, host));
         // All are waited for, so that none is made that nobody knows of.
         let mut failure = None;
         for result in join_all(created).await {
@@ -153,8 +176,12 @@ impl Services {
     ) -> Result<(), ExecutorError> {
         let started = Instant::now();
         let name = &container.name;
+        if container.is_supervised {
+            self.hold(container).await?;
+        }
         let run = self.engine.start_container(&container.id, None).await;
         run.map_err(|error| not_started(name, &error))?;
+        let mut seen = false;
         let line = loop {
             let took = started.elapsed().as_secs_f32();
             match self.look(container, listening).await? {
@@ -166,16 +193,45 @@ impl Services {
                     code,
                     out_of_memory,
                 } => return Err(self.ended_early(container, code, out_of_memory).await),
+                // It tells nothing of itself, and has not ended at once.
+                Stage::Running if seen && container.exposed_tcp.is_empty() => {
+                    break format!("Service {name} runs\n");
+                }
                 Stage::Starting | Stage::Running if started.elapsed() >= within => {
                     break format!(
                         "Service {name} is not ready after {took:.0} s: the job goes on without \
                          waiting for it\n"
                     );
                 }
-                Stage::Starting | Stage::Running => sleep(LOOK_EVERY).await,
+                stage => {
+                    seen = stage == Stage::Running;
+                    sleep(LOOK_EVERY).await;
+                }
             }
         };
         progress.write(Bytes::from(line)).await;
+        Ok(())
+    }
+
+    /// Takes hold of its stdin, before it is started.
+    async fn hold(&self, container: &Container) -> Result<(), ExecutorError> {
+        let options = AttachContainerOptionsBuilder::new()
+            .stream(true)
+            .stdin(true)
+            .build();
+        let attached = self
+            .engine
+            .attach_container(&container.id, Some(options))
+            .await;
+        let attached = attached.map_err(|error| {
+            let message = format!("cannot attach to service {}: {error}", container.name);
+            ExecutorError::infrastructure(message, None)
+        })?;
+        let mut lifelines = self
+            .lifelines
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        lifelines.push(attached.input);
         Ok(())
     }
 
@@ -194,7 +250,7 @@ impl Services {
             return Ok(stage);
         }
         let ports = &container.exposed_tcp;
-        if ports.is_empty() || listening().await?.iter().any(|port| ports.contains(port)) {
+        if !ports.is_empty() && listening().await?.iter().any(|port| ports.contains(port)) {
             return Ok(Stage::Ready);
         }
         Ok(stage)

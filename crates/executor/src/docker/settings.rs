@@ -25,6 +25,8 @@ pub struct DockerSettings {
     pub privileges: Privileges,
     /// Which images are kept.
     pub images: ImageCare,
+    /// What is kept of what builds leave for later builds. None: all of it.
+    pub build_cache: Option<BuildCacheCare>,
 }
 
 impl DockerSettings {
@@ -44,6 +46,7 @@ impl DockerSettings {
             pull: PullPolicy::default(),
             privileges: Privileges::default(),
             images: ImageCare::default(),
+            build_cache: None,
         }
     }
 }
@@ -103,6 +106,25 @@ impl Default for ImageCare {
             max_bytes: None,
             max_age: Some(Duration::from_secs(14 * 24 * 3_600)),
             min_free: Some(5 << 30),
+        }
+    }
+}
+
+/// What is kept of what builds leave for later builds, whoever built. If there is too little space on
+/// the Engine's disk nothing is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BuildCacheCare {
+    /// How many bytes it may have.
+    pub max_bytes: Option<u64>,
+    /// For how long that is kept that no build uses.
+    pub max_age: Option<Duration>,
+}
+
+impl Default for BuildCacheCare {
+    fn default() -> Self {
+        Self {
+            max_bytes: None,
+            max_age: ImageCare::default().max_age,
         }
     }
 }

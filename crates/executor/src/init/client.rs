@@ -19,8 +19,11 @@ use super::protocol::{
     CHUNK, FileAction, Frame, Greeting, Kind, MAX_FILE, Request, VERSION, WireError, malformed,
     parse,
 };
-use super::{Ready, SetUp};
+use super::{ProgramRequest, Ready, SetUp};
 use crate::{ExecRequest, ExecResult, ExecutorError, Inside, Output, Tool, ToolRequest};
+
+/// A program that was started. If it is dropped, what the program writes is.
+pub struct Program(Inbox);
 
 /// How long a container may take to end once the init was told to.
 const ENDING: Duration = Duration::from_secs(10);
@@ -95,6 +98,23 @@ impl InitClient {
         let channel = self.channel();
         let inbox = self.request(channel, &Request::Exec(request))?;
         self.follow(inbox, output).await
+    }
+
+    /// Starts a program, and returns when it runs. Of its output a little waits to be followed.
+    pub async fn start_program(&self, request: ProgramRequest) -> Result<Program, ExecutorError> {
+        let stream = self.channel();
+        let inbox = self.link.inbox(stream);
+        let () = self.call(&Request::Program { request, stream }).await?;
+        Ok(Program(inbox))
+    }
+
+    /// Hands over what a program has written and writes, until it has ended.
+    pub async fn follow_program(
+        &self,
+        program: Program,
+        output: Arc<dyn Output>,
+    ) -> Result<ExecResult, ExecutorError> {
+        self.follow(program.0, output).await
     }
 
     /// TERM to all processes but the init, after `grace` KILL until none is left.

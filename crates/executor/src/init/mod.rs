@@ -8,6 +8,7 @@ mod client;
 mod link;
 mod protocol;
 mod server;
+mod service;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -15,8 +16,9 @@ use std::path::PathBuf;
 use outrider_model::AttemptId;
 use serde::{Deserialize, Serialize};
 
-pub use self::client::InitClient;
+pub use self::client::{InitClient, Program};
 pub use self::server::main;
+pub use self::service::{must_be_first, service_arguments};
 
 /// The hidden verb of the command line by which the init is started.
 pub const VERB: &str = "task-init";
@@ -41,6 +43,17 @@ pub struct SetUp {
     pub memory_limit: Option<u64>,
     /// How this program is run inside: the words of its command line before the arguments.
     pub tool: Vec<String>,
+}
+
+/// A program that runs beside the steps, as their user.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ProgramRequest {
+    /// Its name and its arguments.
+    pub words: Vec<String>,
+    /// Its whole environment, except what the init itself must add.
+    pub environment: BTreeMap<String, String>,
+    /// Where it starts.
+    pub working_directory: PathBuf,
 }
 
 /// What a container turned out to be.

@@ -8,11 +8,11 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::SetUp;
+use super::{ProgramRequest, SetUp};
 use crate::{ExecRequest, ExecutorError, Fault, ToolRequest};
 
 /// Both sides are the same program, unless a container has outlived an update of the runner.
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 /// How much may be under way in one direction of one channel.
 pub(super) const WINDOW: usize = 256 << 10;
 /// How much of a channel's data one frame holds, so that the channels take turns.
@@ -169,6 +169,11 @@ pub(super) enum Request {
     File {
         action: FileAction,
         path: String,
+    },
+    /// The reply comes when it runs. `stream` is a channel for its output, with a reply at its end.
+    Program {
+        request: ProgramRequest,
+        stream: u32,
     },
     Stop {
         grace: Duration,

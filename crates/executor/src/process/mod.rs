@@ -19,6 +19,7 @@ pub(crate) mod proc;
 mod readiness;
 pub(crate) mod relay;
 pub(crate) mod spawn;
+pub(crate) mod start;
 mod sweep;
 
 use std::io;

@@ -1,22 +1,17 @@
-//! From a request to a running process, and from what goes wrong to words.
+//! From a request to a running script, and from what goes wrong to words.
 
-use std::collections::BTreeMap;
-use std::ffi::{CString, OsStr, c_char};
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use outrider_model::AttemptId;
 
-use super::child::{self, Child};
-use super::clone::{self, Program, Stage};
+use super::child::Child;
+use super::clone::Stage;
 use super::orphans;
-use super::sweep::VARIABLE;
+use super::start::{NotStarted, Start};
 use crate::{ExecRequest, ExecutorError};
-
-/// Where a program without a slash in its name is looked for if the step has no `PATH`.
-const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// A script that is ready to be started.
 pub(crate) struct Launch<'a> {
@@ -33,23 +28,13 @@ impl Launch<'_> {
     pub fn start(self) -> Result<Child, ExecutorError> {
         let request = self.request;
         let words = self.prefix.iter().chain(&request.shell).map(OsStr::new);
-        let words: Vec<_> = words.chain([self.script.as_os_str()]).collect();
-        let path = find_program(words[0], &request.environment);
-        let arguments = words.iter().map(|word| text(word, "the shell's arguments"));
-        let arguments = arguments.collect::<Result<Vec<_>, _>>()?;
-        let environment = environment(&request.environment, self.attempt)?;
         let null = std::fs::File::open("/dev/null").map_err(|e| self.describe(Stage::Clone, e))?;
-        let program = Program {
-            path: &text(path.as_os_str(), "the shell's path")?,
-            arguments: &pointers(&arguments),
-            environment: &pointers(&environment),
-            directory: &text(
-                request.working_directory.as_os_str(),
-                "the working directory",
-            )?,
-            stdin: null.as_fd(),
-            stdout: self.output.as_fd(),
-            stderr: self.output.as_fd(),
+        let start = Start {
+            attempt: self.attempt,
+            words: words.chain([self.script.as_os_str()]).collect(),
+            variables: &request.environment,
+            directory: &request.working_directory,
+            streams: [null.as_fd(), self.output.as_fd(), self.output.as_fd()],
             cgroup: self.cgroup,
             // Orphans are told by their session from other children of this process. Where none
             // come to us we can do without: with it the kernel's autogroup (see sched(7)) makes a
@@ -58,12 +43,10 @@ impl Launch<'_> {
             credentials: None,
             expendable: false,
         };
-        let birth = child::announce_birth();
-        let cloned =
-            clone::start(&program).map_err(|(stage, error)| self.describe(stage, error))?;
-        child::register(cloned.pid, self.attempt, &birth);
-        drop(birth);
-        Child::watch(cloned).map_err(|error| self.describe(Stage::Clone, error))
+        start.start().map_err(|error| match error {
+            NotStarted::Words(error) => error,
+            NotStarted::At(stage, error) => self.describe(stage, error),
+        })
     }
 
     fn describe(&self, stage: Stage, error: io::Error) -> ExecutorError {
@@ -114,34 +97,6 @@ impl Launch<'_> {
     }
 }
 
-/// The variables of a process of this attempt.
-pub(crate) fn environment(
-    variables: &BTreeMap<String, String>,
-    attempt: AttemptId,
-) -> Result<Vec<CString>, ExecutorError> {
-    let own = (VARIABLE, attempt.to_string());
-    let others = variables.iter().filter(|(name, _)| *name != VARIABLE);
-    let mut entries = Vec::with_capacity(variables.len() + 1);
-    for (name, value) in others {
-        let entry = format!("{name}={value}");
-        entries.push(CString::new(entry).map_err(|_| {
-            ExecutorError::user(
-                format!(
-                    "the environment variable `{}` contains a NUL byte\n\
-                     no program can be given one: remove it from the value",
-                    name.escape_debug()
-                ),
-                None,
-            )
-        })?);
-    }
-    entries.push(text(
-        OsStr::new(&format!("{}={}", own.0, own.1)),
-        "an attempt's id",
-    )?);
-    Ok(entries)
-}
-
 /// An error of the host, with what helps against the usual causes.
 pub(crate) fn infrastructure(what: &str, error: io::Error) -> ExecutorError {
     let advice = match error.raw_os_error() {
@@ -155,35 +110,4 @@ pub(crate) fn infrastructure(what: &str, error: io::Error) -> ExecutorError {
         _ => "look at the runner's host: `outrider doctor` says what it lacks",
     };
     ExecutorError::infrastructure(format!("{what}\n{advice}"), error)
-}
-
-/// As a shell would find it. What is not found is returned as it is, so that executing it fails.
-pub(crate) fn find_program(name: &OsStr, environment: &BTreeMap<String, String>) -> PathBuf {
-    if name.as_bytes().contains(&b'/') {
-        return name.into();
-    }
-    let path = environment.get("PATH").map_or(DEFAULT_PATH, String::as_str);
-    let candidates = std::env::split_paths(path).map(|directory| directory.join(name));
-    let is_program = |path: &PathBuf| {
-        path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
-    };
-    candidates
-        .into_iter()
-        .find(is_program)
-        .unwrap_or_else(|| name.into())
-}
-
-pub(crate) fn text(word: &OsStr, what: &str) -> Result<CString, ExecutorError> {
-    CString::new(word.as_bytes()).map_err(|_| {
-        let message = format!("a NUL byte in {what}\nno program can be given one: remove it");
-        ExecutorError::user(message, None)
-    })
-}
-
-pub(crate) fn pointers(words: &[CString]) -> Vec<*const c_char> {
-    words
-        .iter()
-        .map(|word| word.as_ptr())
-        .chain([std::ptr::null()])
-        .collect()
 }

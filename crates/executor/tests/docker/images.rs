@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -187,6 +189,52 @@ async fn what_a_job_may_see_is_not_for_others() {
     let (_, said) = runner.provide(&right).await.expect("it may");
     assert!(said.contains("nothing new"), "{said}");
     registry.forget(&pushed).await;
+}
+
+/// A registry that claims to have everything, and has nothing. Until the test ends.
+fn impostor() -> SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || claim(stream));
+        }
+    });
+    address
+}
+
+fn claim(mut stream: std::net::TcpStream) {
+    let mut lines = BufReader::new(stream.try_clone().expect("the same stream")).lines();
+    let request = lines.next().and_then(Result::ok).unwrap_or_default();
+    let path = request.split(' ').nth(1).unwrap_or_default();
+    let digest = path.rsplit('/').next().unwrap_or_default();
+    // Nobody waits for an answer that has gone.
+    let _ = write!(
+        stream,
+        "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\
+         Content-Type: application/vnd.docker.distribution.manifest.v2+json\r\n\
+         Docker-Content-Digest: {digest}\r\n\r\n{{}}"
+    );
+}
+
+#[tokio::test]
+async fn a_registry_that_claims_an_image_does_not_get_that_of_another() {
+    let registry = Registry::start_with_auth();
+    let pushed = unique(&registry).await;
+    let runner = Runner::new(PullPolicy::Missing);
+    let by_digest = with_password(&pushed.by_digest, "$PASSWORD");
+    runner.provide(&by_digest).await.expect("pulled");
+    let (_, digest) = pushed.by_digest.split_once('@').expect("a digest");
+    let claimed = format!("{}/acme/app@{digest}", impostor());
+    for image in [named(&claimed), with_password(&claimed, "$PASSWORD")] {
+        for _ in 0..2 {
+            let error = runner.refused(&image, Fault::User).await;
+            assert!(error.contains("another registry"), "{error}");
+        }
+    }
+    assert!(!is_there(&claimed).await);
+    runner.provide(&by_digest).await.expect("it still may");
+    remove(&pushed.by_digest).await;
 }
 
 #[tokio::test]

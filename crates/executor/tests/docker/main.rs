@@ -1,5 +1,6 @@
 //! Images and services, at a real Engine and with a real registry.
 
+mod care;
 mod images;
 mod services;
 

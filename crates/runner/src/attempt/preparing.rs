@@ -6,9 +6,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use outrider_api::data::TaskSecrets;
+use outrider_executor::docker::image::secret_of;
 use outrider_executor::{Environment, Output, PrepareRequest, SHELL_ENV};
 use outrider_model::claim::ClaimedTask;
-use outrider_model::plan::{EnvironmentKind, RegistryAuth, Step};
+use outrider_model::plan::{EnvironmentKind, Step};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::sync::CancellationToken;
 
@@ -124,16 +125,6 @@ fn passwords(request: &PrepareRequest) -> Vec<Secret> {
         return Vec::new();
     };
     let auths = images.iter().filter_map(|image| image.auth.as_ref());
-    let written = auths.filter_map(|auth| match auth {
-        RegistryAuth::Password { password, .. } => Some(password),
-        RegistryAuth::AwsKey {
-            secret_access_key, ..
-        } => Some(secret_access_key),
-        RegistryAuth::AwsRole { .. } | RegistryAuth::Gcp { .. } => None,
-    });
-    let values = written.map(|text| {
-        let name = text.strip_prefix('$').unwrap_or_default();
-        request.variables.get(name).unwrap_or(text)
-    });
-    values.map(Secret::new).collect()
+    let secrets = auths.filter_map(|auth| secret_of(auth, &request.variables));
+    secrets.map(Secret::new).collect()
 }

@@ -59,7 +59,7 @@ impl Attempt {
         };
         let mut report = self.service_report(&*environment, ended.index, &running);
         if let Some(exit) = exit {
-            let text = format!("The container has ended with code {}.", exit.shell_code());
+            let text = format!("It has ended with code {}.", exit.shell_code());
             self.say(report.index, &text).await;
         }
         let passed = exit.is_none_or(Exit::success);

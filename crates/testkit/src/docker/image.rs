@@ -31,6 +31,8 @@ pub enum Image {
     Unhealthy,
     /// A web server on port 8080, which it exposes.
     Service,
+    /// The same, and its label says that it is to serve in a primary container too.
+    Preserving,
 }
 
 impl Image {
@@ -58,6 +60,7 @@ impl Image {
             Self::Healthy => "healthy",
             Self::Unhealthy => "unhealthy",
             Self::Service => "service",
+            Self::Preserving => "preserving",
         }
     }
 
@@ -113,11 +116,14 @@ impl Image {
             }),
             Self::Healthy => healthy("sleep 1; : > /healthy; exec sleep 1000000"),
             Self::Unhealthy => healthy("exec sleep 1000000"),
-            Self::Service => json!({
+            Self::Service | Self::Preserving => json!({
                 "Env": [path, "GREETING=hello"],
                 "Entrypoint": ["httpd"],
                 "Cmd": ["-f", "-v", "-p", "8080", "-h", "/srv"],
                 "ExposedPorts": {"8080/tcp": {}},
+                "Labels": {
+                    "com.circleci.preserve-entrypoint": (self == Self::Preserving).to_string(),
+                },
             }),
         }
     }

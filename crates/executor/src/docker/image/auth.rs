@@ -100,6 +100,19 @@ pub(super) fn of_job(
     }
 }
 
+/// What must not be seen of a login, as the pull has it. None: the config names no secret, or a
+/// variable that is not set.
+pub fn secret_of(auth: &RegistryAuth, variables: &BTreeMap<String, String>) -> Option<String> {
+    let text = match auth {
+        RegistryAuth::Password { password, .. } => password,
+        RegistryAuth::AwsKey {
+            secret_access_key, ..
+        } => secret_access_key,
+        RegistryAuth::AwsRole { .. } | RegistryAuth::Gcp { .. } => return None,
+    };
+    expand(text, variables).ok()
+}
+
 /// Puts variables in the place of `$NAME` and `${NAME}`. Other dollars stay.
 fn expand(text: &str, variables: &BTreeMap<String, String>) -> Result<String, ExecutorError> {
     let mut expanded = String::new();
@@ -272,7 +285,7 @@ mod tests {
 
     use outrider_model::plan::RegistryAuth;
 
-    use super::{Config, HostLogin, expand, of_job};
+    use super::{Config, HostLogin, expand, of_job, secret_of};
 
     fn variables() -> BTreeMap<String, String> {
         [("USER_NAME", "me"), ("PASSWORD", "se$cret")]
@@ -303,6 +316,23 @@ mod tests {
         let login = of_job(&auth, &variables()).expect("a login");
         assert!(!format!("{login:?}").contains("se$cret"));
         assert_eq!(login.redact("no: se$cret!"), "no: ****!");
+    }
+
+    #[test]
+    fn the_secret_is_what_the_registry_gets() {
+        for text in ["$PASSWORD", "${PASSWORD}", "a-${PASSWORD}"] {
+            let auth = RegistryAuth::Password {
+                username: "me".to_owned(),
+                password: text.to_owned(),
+            };
+            let login = of_job(&auth, &variables()).expect("a login");
+            assert_eq!(secret_of(&auth, &variables()), Some(login.password));
+        }
+        let unset = RegistryAuth::Password {
+            username: "me".to_owned(),
+            password: "$NOBODY".to_owned(),
+        };
+        assert_eq!(secret_of(&unset, &variables()), None);
     }
 
     #[test]

@@ -6,12 +6,14 @@
 mod auth;
 mod failure;
 mod platform;
+mod proof;
 mod pull;
 pub(super) mod records;
 mod reference;
 mod tally;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bollard::Docker;
@@ -21,8 +23,8 @@ use bytes::Bytes;
 use outrider_model::plan::DockerImage;
 use tokio::sync::OnceCell;
 
-pub use self::auth::HostLogins;
 use self::auth::{Giver, HostLogin, Login};
+pub use self::auth::{HostLogins, secret_of};
 use self::failure::Failure;
 use self::platform::{Fit, Platform, fit};
 pub use self::pull::Patience;
@@ -33,8 +35,11 @@ use super::PullPolicy;
 use super::care::Care;
 use crate::{ExecutorError, Output};
 
+/// The label of images that CircleCI does not run without their own program.
+const PRESERVE_ENTRYPOINT: &str = "com.circleci.preserve-entrypoint";
+
 /// An image that the Engine has.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Provided {
     /// Its id: what containers are made of, so that a name that moves on in between does no harm.
     pub id: String,
@@ -46,6 +51,10 @@ pub struct Provided {
     pub entrypoint: Vec<String>,
     /// Its command.
     pub command: Vec<String>,
+    /// Whether its program is to run in a primary container too.
+    pub preserves_entrypoint: bool,
+    /// Where its program starts.
+    pub working_directory: PathBuf,
     /// The TCP ports that it says it listens on.
     pub exposed_tcp: Vec<u16>,
     /// Whether it can tell whether it is well.
@@ -179,7 +188,12 @@ impl Images {
             let message = format!("the Engine has lost {reference} right after its pull");
             ExecutorError::infrastructure(message, None)
         })?;
-        self.pulled(reference, found.id.clone().unwrap_or_default(), access)?;
+        let id = found.id.clone().unwrap_or_default();
+        if let Err(error) = self.prove(reference, &id).await {
+            self.give_up(reference, access)?;
+            return Err(error);
+        }
+        self.pulled(reference, id, access)?;
         Ok(found)
     }
 
@@ -333,12 +347,20 @@ fn provided(image: ImageInspect) -> Provided {
         .and_then(|it| it.test)
         .unwrap_or_default();
     let ports = config.exposed_ports.unwrap_or_default();
+    let labels = config.labels.unwrap_or_default();
     Provided {
         id: image.id.unwrap_or_default(),
         environment: config.env.unwrap_or_default(),
         user: config.user.filter(|user| !user.is_empty()),
         entrypoint: config.entrypoint.unwrap_or_default(),
         command: config.cmd.unwrap_or_default(),
+        preserves_entrypoint: labels
+            .get(PRESERVE_ENTRYPOINT)
+            .is_some_and(|value| value == "true"),
+        working_directory: config
+            .working_dir
+            .filter(|path| !path.is_empty())
+            .map_or_else(|| PathBuf::from("/"), PathBuf::from),
         exposed_tcp: ports.iter().filter_map(|port| tcp_port(port)).collect(),
         has_healthcheck: tests.first().is_some_and(|it| it != "NONE"),
     }

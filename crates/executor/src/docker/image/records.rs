@@ -88,6 +88,15 @@ impl Records {
         }))
     }
 
+    /// Under which names an image was pulled, and for whom.
+    pub fn givers(&self, id: &str) -> Result<Vec<(Reference, Access)>, ExecutorError> {
+        let records = self.all()?.into_iter();
+        records
+            .filter_map(|(record, _)| Some((record.reference, *record.ids.get(id)?)))
+            .map(|(name, access)| Ok((Reference::parse(&name)?, access)))
+            .collect()
+    }
+
     /// Notes that a task uses an image, if it is one of ours.
     pub fn touch(&self, reference: &Reference) -> Result<(), ExecutorError> {
         if self.get(reference)?.is_none() {

@@ -1,39 +1,85 @@
 //! How service containers are made.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use bollard::Docker;
 use bollard::errors::Error;
 use bollard::models::{ContainerCreateBody, HostConfig, HostConfigLogConfig};
 use outrider_model::plan::DockerImage;
 
-use super::{Container, ServicesRequest};
+use super::{Container, ServicesRequest, Supervisor};
 use crate::ExecutorError;
+use crate::docker::container::NOT_FOR_THE_INIT;
+use crate::docker::entrypoint;
 use crate::docker::image::Provided;
+use crate::init::{must_be_first, service_arguments};
 
 pub(super) async fn create(
     engine: &Docker,
     image: &DockerImage,
     provided: &Provided,
-    config: ContainerCreateBody,
+    request: &ServicesRequest,
+    host: &HostConfig,
 ) -> Result<Container, ExecutorError> {
     let name = match &image.name {
         Some(name) => format!("{} ({name})", image.image),
         None => image.image.clone(),
     };
-    let created = engine.create_container(None, config).await;
+    let mut body = config(image, provided, &request.labels, host);
+    let words = entrypoint::words(image, provided);
+    let supervisor = request.supervisor.as_ref();
+    let supervisor = supervisor.filter(|_| !words.is_empty() && !must_be_first(&words));
+    if let Some(supervisor) = supervisor {
+        supervise(&mut body, supervisor, image, provided, &words);
+    }
+    let created = engine.create_container(None, body).await;
     let created = created.map_err(|error| not_started(&name, &error))?;
     Ok(Container {
         id: created.id,
         name,
         exposed_tcp: provided.exposed_tcp.clone(),
         has_healthcheck: provided.has_healthcheck,
+        is_supervised: supervisor.is_some(),
     })
+}
+
+/// Puts the supervisor before the words of the service.
+fn supervise(
+    body: &mut ContainerCreateBody,
+    supervisor: &Supervisor,
+    image: &DockerImage,
+    provided: &Provided,
+    words: &[String],
+) {
+    let own = provided
+        .environment
+        .iter()
+        .filter_map(|it| it.split_once('='));
+    let own = own.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let mut variables: BTreeMap<_, _> = own.chain(image.environment.clone()).collect();
+    variables.retain(|name, _| NOT_FOR_THE_INIT.contains(&&**name));
+    // Only the service sees what its image gives to the loader.
+    let env = body.env.get_or_insert_default();
+    env.retain(|it| {
+        !variables
+            .keys()
+            .any(|name| it.starts_with(&format!("{name}=")))
+    });
+    env.extend(variables.keys().map(|name| format!("{name}=")));
+    let arguments = service_arguments(&variables, words);
+    body.entrypoint = Some([&supervisor.command[..], &arguments].concat());
+    body.cmd = None;
+    body.attach_stdin = Some(true);
+    body.open_stdin = Some(true);
+    body.stdin_once = Some(true);
+    let host = body.host_config.get_or_insert_default();
+    let mounts = host.mounts.get_or_insert_default();
+    mounts.push(supervisor.mount.clone());
 }
 
 /// The Engine puts the config's variables over the image's, and drops the image's command if there
 /// is another entry point.
-pub(super) fn config(
+fn config(
     image: &DockerImage,
     provided: &Provided,
     labels: &HashMap<String, String>,

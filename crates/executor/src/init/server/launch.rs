@@ -10,10 +10,11 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::net::unix::pipe;
 
 use super::set_up::Prepared;
-use crate::process::child::{self, Child};
-use crate::process::clone::{self, Program, Stage};
+use crate::init::ProgramRequest;
+use crate::process::child::Child;
+use crate::process::clone::Stage;
 use crate::process::pipe::PipeReader;
-use crate::process::spawn::{environment, find_program, pointers, text};
+use crate::process::start::{NotStarted, Start};
 use crate::{ExecRequest, ExecutorError, ToolRequest};
 
 /// Starts a script: how it ends, and what it writes.
@@ -30,8 +31,28 @@ pub(super) fn script(
         .map_err(|error| infrastructure("a pipe for the output could not be made", error))?;
     let words = request.shell.iter().map(OsStr::new);
     let launch = Launch {
+        part: Part::Step,
         prepared,
         words: words.chain([script.as_os_str()]).collect(),
+        variables: &request.environment,
+        directory: &request.working_directory,
+        streams: [null.as_fd(), output.as_fd(), output.as_fd()],
+    };
+    Ok((launch.start()?, reader))
+}
+
+/// Starts a program beside the steps: how it ends, and what it writes.
+pub(super) fn program(
+    prepared: &Prepared,
+    request: &ProgramRequest,
+) -> Result<(Child, PipeReader), ExecutorError> {
+    let null = null()?;
+    let (reader, output) = crate::process::pipe::pipe()
+        .map_err(|error| infrastructure("a pipe for the output could not be made", error))?;
+    let launch = Launch {
+        part: Part::Program,
+        prepared,
+        words: request.words.iter().map(OsStr::new).collect(),
         variables: &request.environment,
         directory: &request.working_directory,
         streams: [null.as_fd(), output.as_fd(), output.as_fd()],
@@ -59,6 +80,7 @@ pub(super) fn tool(
     let (stderr, errors) = crate::process::pipe::pipe().map_err(failed)?;
     let words = prepared.tool.iter().chain(&request.arguments);
     let launch = Launch {
+        part: Part::Step,
         prepared,
         words: words.map(OsStr::new).collect(),
         variables: &request.environment,
@@ -101,6 +123,7 @@ pub(super) fn probe(
 ) -> Result<Child, ExecutorError> {
     let null = null()?;
     let launch = Launch {
+        part: Part::Step,
         prepared,
         words: words.iter().map(OsStr::new).collect(),
         variables,
@@ -116,7 +139,16 @@ fn null() -> Result<std::fs::File, ExecutorError> {
     opened.map_err(|error| infrastructure("`/dev/null` could not be opened", error))
 }
 
+/// What a process is to the author of the config.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Step,
+    /// What the image runs.
+    Program,
+}
+
 struct Launch<'a> {
+    part: Part,
     prepared: &'a Prepared,
     words: Vec<&'a OsStr>,
     variables: &'a BTreeMap<String, String>,
@@ -127,32 +159,21 @@ struct Launch<'a> {
 
 impl Launch<'_> {
     fn start(&self) -> Result<Child, ExecutorError> {
-        let name = self.words.first().copied().unwrap_or_default();
-        let path = find_program(name, self.variables);
-        let arguments = self.words.iter();
-        let arguments = arguments.map(|word| text(word, "the shell's arguments"));
-        let arguments = arguments.collect::<Result<Vec<_>, _>>()?;
-        let environment = environment(self.variables, self.prepared.attempt)?;
-        let [stdin, stdout, stderr] = self.streams;
-        let program = Program {
-            path: &text(path.as_os_str(), "the shell's path")?,
-            arguments: &pointers(&arguments),
-            environment: &pointers(&environment),
-            directory: &text(self.directory.as_os_str(), "the working directory")?,
-            stdin,
-            stdout,
-            stderr,
+        let start = Start {
+            attempt: self.prepared.attempt,
+            words: self.words.clone(),
+            variables: self.variables,
+            directory: self.directory,
+            streams: self.streams,
             cgroup: None,
             new_session: true,
             credentials: self.prepared.credentials.as_ref(),
             expendable: true,
         };
-        let birth = child::announce_birth();
-        let cloned =
-            clone::start(&program).map_err(|(stage, error)| self.describe(stage, error))?;
-        child::register(cloned.pid, self.prepared.attempt, &birth);
-        drop(birth);
-        Child::watch(cloned).map_err(|error| self.describe(Stage::Clone, error))
+        start.start().map_err(|error| match error {
+            NotStarted::Words(error) => error,
+            NotStarted::At(stage, error) => self.describe(stage, error),
+        })
     }
 
     fn describe(&self, stage: Stage, error: io::Error) -> ExecutorError {
@@ -165,6 +186,13 @@ impl Launch<'_> {
                 "the process for the step could not become the steps' user",
                 error,
             ),
+            Stage::Directory if self.part == Part::Program => ExecutorError::user(
+                format!(
+                    "the working directory `{directory}` of the image cannot be entered\n\
+                     mend the image, or set its `user` to one that may use it"
+                ),
+                error,
+            ),
             Stage::Directory => ExecutorError::user(
                 format!(
                     "the working directory `{directory}` cannot be entered\n\
@@ -172,7 +200,20 @@ impl Launch<'_> {
                 ),
                 error,
             ),
+            Stage::Execute if self.part == Part::Program => self.describe_program(error),
             Stage::Execute => self.describe_execute(error),
+        }
+    }
+
+    fn describe_program(&self, error: io::Error) -> ExecutorError {
+        let program = self.words.first().copied().unwrap_or_default().display();
+        let message = format!("the primary container's program `{program}` cannot be started");
+        match is_of_the_host(&error) {
+            true => infrastructure(&message, error),
+            false => {
+                let advice = "look at the image's `entrypoint`, `command` and `user`";
+                ExecutorError::user(format!("{message}\n{advice}"), error)
+            }
         }
     }
 
@@ -182,7 +223,7 @@ impl Launch<'_> {
             Some(libc::E2BIG) => "the step's environment variables are too long\n\
                 put long values into files"
                 .to_owned(),
-            Some(libc::ENOMEM | libc::EAGAIN | libc::EIO | libc::ENFILE | libc::EMFILE) => {
+            _ if is_of_the_host(&error) => {
                 return infrastructure("the step's shell could not be started", error);
             }
             Some(libc::ENOENT) => format!(
@@ -201,7 +242,15 @@ impl Launch<'_> {
 fn is_of_the_host(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
-        Some(libc::ENOSPC | libc::EDQUOT | libc::EIO | libc::EMFILE | libc::ENFILE)
+        Some(
+            libc::ENOSPC
+                | libc::EDQUOT
+                | libc::EIO
+                | libc::EMFILE
+                | libc::ENFILE
+                | libc::ENOMEM
+                | libc::EAGAIN
+        )
     )
 }
 

@@ -9,6 +9,7 @@ mod processes;
 mod set_up;
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
@@ -30,6 +31,7 @@ use super::protocol::{
     CHUNK, FileAction, Frame, Greeting, Kind, MAX_FILE, Request, VERSION, WireError, malformed,
     parse,
 };
+use super::{ProgramRequest, service};
 use crate::process::child::Child;
 use crate::process::orphans;
 use crate::process::pipe::PipeReader;
@@ -37,8 +39,14 @@ use crate::process::proc::Identity;
 use crate::process::relay::{Relay, follow_script};
 use crate::{ExecRequest, ExecResult, ExecutorError, Output, ToolRequest};
 
-/// What the verb `task-init` does.
-pub fn main() -> ExitCode {
+/// What the verb `task-init` does with the arguments after it: without any it is the init, else it
+/// may be that of a service.
+pub fn main(arguments: &[OsString]) -> ExitCode {
+    if let [action, rest @ ..] = arguments
+        && action == service::ACTION
+    {
+        return service::main(rest);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -97,7 +105,7 @@ async fn serve() -> io::Result<()> {
     served.and(killed)
 }
 
-fn input() -> io::Result<Box<dyn AsyncRead + Unpin>> {
+pub(super) fn input() -> io::Result<Box<dyn AsyncRead + Unpin>> {
     let stdin = File::from(io::stdin().as_fd().try_clone_to_owned()?);
     Ok(match pipe::Receiver::from_file(stdin.try_clone()?) {
         Ok(pipe) => Box::new(pipe),
@@ -184,6 +192,7 @@ impl Server {
             Request::Exec(request) => self.exec(request, outlet),
             Request::Tool { request, stream } => self.tool(channel, &request, stream, outlet),
             Request::File { action, path } => self.file(action, path, outlet),
+            Request::Program { request, stream } => self.program(&request, stream, &outlet),
             Request::Stop { grace } => {
                 self.state().stopped = true;
                 self.tasks.spawn(async move {
@@ -295,6 +304,23 @@ impl Server {
                 Err(error) => Err(error),
             };
             answer(&outlet, done);
+        });
+    }
+
+    fn program(self: &Arc<Self>, request: &ProgramRequest, stream: u32, outlet: &Outlet) {
+        let output = Arc::new(self.link.outlet(stream));
+        let started = self
+            .prepared()
+            .and_then(|prepared| launch::program(prepared, request));
+        let (child, reader) = match started {
+            Ok(started) => started,
+            Err(error) => return answer::<()>(outlet, Err(error)),
+        };
+        answer(outlet, Ok(()));
+        let server = self.clone();
+        self.tasks.spawn(async move {
+            let result = server.follow(child, reader, output.clone()).await;
+            answer(&output, result);
         });
     }
 

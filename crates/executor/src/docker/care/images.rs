@@ -1,36 +1,20 @@
-//! Keeps the Engine's disk from filling up with what runners have pulled and built.
-//!
-//! Only images that runners pulled are removed, the one first that was used longest ago, and never
-//! one of which there is a container or which a task has just asked for.
+//! Which pulled images go: the one first that was used longest ago, and never one of which there is a
+//! container or which a task has just asked for.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use bollard::Docker;
 use bollard::errors::Error;
-use bollard::query_parameters::{ListContainersOptions, PruneBuildOptions, RemoveImageOptions};
-use tokio::sync::Mutex;
-use tokio::time::Instant;
+use bollard::query_parameters::{ListContainersOptions, RemoveImageOptions};
 
-use super::image::records::{Record, Records};
-use super::settings::ImageCare;
+use super::{Care, failed};
 use crate::ExecutorError;
+use crate::docker::image::records::Record;
+use crate::docker::settings::ImageCare;
 
 /// A task that has asked for an image has its container after this time.
 const JUST_ASKED: Duration = Duration::from_secs(600);
-
-/// How often it is looked at what there is.
-const EVERY: Duration = Duration::from_secs(600);
-
-/// Looks after the disk of one Engine.
-pub struct Care {
-    engine: Docker,
-    settings: ImageCare,
-    records: Records,
-    last: Mutex<Option<Instant>>,
-}
 
 /// Why an image is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,66 +69,8 @@ fn choose(mut images: Vec<Pulled>, settings: &ImageCare, short: u64) -> Vec<(Pul
 }
 
 impl Care {
-    /// Looks after what runners that share the folder `owners` have pulled.
-    pub fn new(engine: Docker, settings: ImageCare, owners: &Path) -> Self {
-        Self {
-            engine,
-            settings,
-            records: Records::new(owners.join("images")),
-            last: Mutex::default(),
-        }
-    }
-
-    pub(super) const fn records(&self) -> &Records {
-        &self.records
-    }
-
-    /// Looks after the disk, if that was not done lately. Says what is wrong with it, if the disk
-    /// is still nearly full.
-    pub async fn care_if_due(&self) -> Option<String> {
-        // Somebody may be at it.
-        let mut last = self.last.try_lock().ok()?;
-        if last.is_some_and(|last| last.elapsed() < EVERY) {
-            return None;
-        }
-        *last = Some(Instant::now());
-        self.care().await
-    }
-
-    /// Looks after the disk now.
-    pub async fn care(&self) -> Option<String> {
-        let short = self.short().await.unwrap_or(0);
-        self.clean(short).await;
-        let short = self.short().await.filter(|short| *short > 0)?;
-        let warning = format!(
-            "the Engine's disk is nearly full: {} MB more should be free",
-            short.div_ceil(1_000_000)
-        );
-        tracing::warn!("{warning}");
-        Some(warning)
-    }
-
-    /// Removes everything that nobody uses: the disk is full.
-    pub(super) async fn make_room(&self) {
-        self.clean(u64::MAX).await;
-    }
-
-    async fn clean(&self, short: u64) {
-        if let Err(error) = self.remove_images(short).await {
-            tracing::warn!(%error, "cannot look after pulled images");
-        }
-        self.prune_build_cache(short > 0).await;
-    }
-
-    /// How many bytes are missing. None: the Engine's disk is not to be seen from here.
-    async fn short(&self) -> Option<u64> {
-        let min_free = self.settings.min_free?;
-        let root = self.engine.info().await.ok()?.docker_root_dir?;
-        let disk = rustix::fs::statvfs(root.as_str()).ok()?;
-        Some(min_free.saturating_sub(disk.f_bavail.saturating_mul(disk.f_frsize)))
-    }
-
-    async fn remove_images(&self, short: u64) -> Result<(), ExecutorError> {
+    /// `short`: so many bytes are to be freed in any case.
+    pub(super) async fn remove_images(&self, short: u64) -> Result<(), ExecutorError> {
         let used = self.used_images().await?;
         let now = self.records.now()?;
         let mut images = HashMap::new();
@@ -255,34 +181,6 @@ impl Care {
             Err(error) => Err(failed("remove an image", &error)),
         }
     }
-
-    /// What builds keep for later. If the disk is full all of it goes that no build uses.
-    async fn prune_build_cache(&self, all: bool) {
-        let filters = match self.settings.max_age {
-            _ if all => None,
-            Some(age) => Some([("until".to_owned(), vec![format!("{}s", age.as_secs())])].into()),
-            None => return,
-        };
-        let options = PruneBuildOptions {
-            filters,
-            ..PruneBuildOptions::default()
-        };
-        match self.engine.prune_build(Some(options)).await {
-            Ok(pruned) => {
-                let bytes = pruned.space_reclaimed.unwrap_or(0);
-                if bytes > 0 {
-                    let reason = if all {
-                        Reason::LowDisk.to_string()
-                    } else {
-                        "its age".to_owned()
-                    };
-                    tracing::info!(megabytes = bytes / 1_000_000, %reason, "build cache pruned");
-                }
-            }
-            // Not every Engine has one.
-            Err(error) => tracing::debug!(%error, "build cache not pruned"),
-        }
-    }
 }
 
 /// All names of one image were used when the last of them was; its bytes count once.
@@ -299,11 +197,6 @@ fn used_together(mut names: Vec<Pulled>) -> Vec<Pulled> {
         }
     }
     names
-}
-
-fn failed(what: &str, error: &Error) -> ExecutorError {
-    let message = format!("the Engine cannot {what}: {error}");
-    ExecutorError::infrastructure(message, None)
 }
 
 #[cfg(test)]
