@@ -2,10 +2,13 @@
 
 mod faults;
 mod limits;
+mod lookout;
 mod support;
 
 use outrider_executor::conformance::{Dialect, Subject};
 use outrider_testkit::docker::Image;
+
+use self::lookout::EngineLookout;
 
 /// A subject is made inside a runtime, and making an image takes another one.
 fn subject() -> Subject {
@@ -17,7 +20,7 @@ fn subject() -> Subject {
         scope.spawn(make).join().expect("an image")
     });
     let (executor, place) = support::executor(support::settings);
-    Subject::new(executor, Dialect::Shell)
+    Subject::new(executor, Dialect::Shell, EngineLookout::default())
         .of_kind(support::kind(&made))
         .keep(place)
 }
