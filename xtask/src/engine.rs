@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::command::{answers, is_root};
+use crate::command::is_root;
 use crate::tools;
 
 /// How tests learn the address. `testkit/src/docker` reads it.
@@ -20,9 +20,9 @@ pub const VARIABLE: &str = "OUTRIDER_TEST_ENGINE";
 /// Where an Engine usually listens.
 const USUAL: &str = "unix:///var/run/docker.sock";
 
-/// Starts `dockerd`, and ends it with all that it had when nobody holds its stdin any more: also
-/// when this process was killed.
-const GUARD: &str = include_str!("engine/guard.sh");
+/// Starts `dockerd` for each line of its stdin, and ends it with all that it had when nobody holds
+/// that stdin any more: also when this process was killed.
+const GUARD: &str = include_str!("../../crates/testkit/src/docker/guard.sh");
 
 /// The packages of Debian that are needed for an Engine, and a program of each. `docker.io` brings
 /// containerd and runc along.
@@ -76,18 +76,19 @@ impl Engine {
 impl Own {
     fn start() -> Result<Self> {
         let folder = fresh_folder()?;
-        let network = Network::make();
         let mut command = Command::new("sh");
         command
             .args(["-c", GUARD, "guard"])
             .arg(&folder)
-            .args(network.arguments())
             .stdin(Stdio::piped())
             // Ctrl-C is for the tests: this ends when they have ended.
             .process_group(0);
         let guard = command.spawn().context("could not start sh")?;
-        let own = Self { guard, folder };
+        let mut own = Self { guard, folder };
         println!("starting a Docker Engine in {}", own.folder.display());
+        if let Some(stdin) = &mut own.guard.stdin {
+            writeln!(stdin).context("could not start dockerd")?;
+        }
         own.wait_for_answer()?;
         Ok(own)
     }
@@ -121,43 +122,6 @@ impl Drop for Own {
             eprintln!("could not wait for the Docker Engine's end: {error}");
         }
     }
-}
-
-/// What containers are connected to. Several Engines on one host must not give away the same
-/// addresses, nor touch each other's rules for packets: so they have none. Tests need no internet.
-struct Network(Option<u8>);
-
-impl Network {
-    /// Who makes a bridge has its number.
-    fn make() -> Self {
-        let number = (0..=u8::MAX).find(|number| {
-            answers(Command::new("ip").args(["link", "add", &bridge(*number), "type", "bridge"]))
-        });
-        if number.is_none() {
-            eprintln!("no bridge can be made here: containers have no network but their own");
-        }
-        Self(number)
-    }
-
-    /// The name of the bridge, its address, and the addresses of other networks.
-    fn arguments(&self) -> [String; 3] {
-        match self.0 {
-            Some(number) => [
-                bridge(number),
-                format!("10.213.{number}.1/24"),
-                format!("base=10.214.{number}.0/24,size=28"),
-            ],
-            None => [
-                "none".to_owned(),
-                String::new(),
-                "base=10.214.255.0/24,size=28".to_owned(),
-            ],
-        }
-    }
-}
-
-fn bridge(number: u8) -> String {
-    format!("outrider{number}")
 }
 
 /// The address that was given, or else the usual one, if an Engine answers there.
@@ -220,18 +184,7 @@ fn last_lines(text: &str, count: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Network, last_lines};
-
-    #[test]
-    fn engines_beside_each_other_share_no_address() {
-        let [bridge, address, pool] = Network(Some(7)).arguments();
-        assert_eq!(bridge, "outrider7");
-        for (own, other) in [(bridge, 0), (address, 1), (pool, 2)]
-            .map(|(own, at)| (own, Network(Some(8)).arguments()[at].clone()))
-        {
-            assert_ne!(own, other);
-        }
-    }
+    use super::last_lines;
 
     #[test]
     fn only_the_end_of_a_log_is_shown() {

@@ -3,18 +3,40 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use outrider_executor::conformance::{Dialect, Recorder, Subject, new_attempt};
+use async_trait::async_trait;
+use outrider_executor::conformance::{Dialect, Lookout, Recorder, Subject, new_attempt};
 use outrider_executor::fake::FakeExecutor;
-use outrider_executor::{Executor, ExecutorError, Fault, PrepareRequest};
+use outrider_executor::{Executor, ExecutorError, Fault, Handle, PrepareRequest};
 use outrider_model::plan::EnvironmentKind;
 use outrider_model::report::Exit;
 use tokio::time::Instant;
 
-outrider_executor::conformance_suite!(|| Subject::new(FakeExecutor::new(), Dialect::Fake));
+outrider_executor::conformance_suite!(|| subject().1, without processes);
 
 fn subject() -> (FakeExecutor, Subject) {
     let executor = FakeExecutor::new();
-    (executor.clone(), Subject::new(executor, Dialect::Fake))
+    let subject = Subject::new(executor.clone(), Dialect::Fake, Books(executor.clone()));
+    (executor, subject)
+}
+
+/// What the fake has made is only in its books.
+struct Books(FakeExecutor);
+
+#[async_trait]
+impl Lookout for Books {
+    async fn marked(&self, _: &Handle, _: &str) -> Vec<u32> {
+        Vec::new()
+    }
+
+    async fn remains(&self, handle: &Handle) -> Vec<String> {
+        let Handle::Fake(handle) = handle else {
+            panic!("not of the fake: {handle:?}")
+        };
+        let live = self.0.live_environments().into_iter();
+        live.filter(|attempt| *attempt == handle.attempt)
+            .map(|attempt| attempt.to_string())
+            .collect()
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use common::{place, settings, subject};
-use outrider_executor::conformance::{Dialect, Recorder, Subject, new_attempt};
+use outrider_executor::conformance::{Dialect, Recorder, Subject, ThisHost, new_attempt};
 use outrider_executor::process::{ProcessExecutor, ProcessSettings};
 use outrider_executor::{Executor, Fault, Handle, PrepareRequest};
 use outrider_model::plan::{DockerImage, EnvironmentKind};
@@ -74,13 +74,27 @@ async fn nothing_is_left_when_the_executor_is_gone() {
 }
 
 #[tokio::test]
+async fn no_directory_is_given_twice() {
+    let subject = subject(true);
+    let mut homes = Vec::new();
+    for _ in 0..3 {
+        let environment = subject.prepare().await;
+        homes.push(environment.resolve("~"));
+        environment.cleanup().await.expect("cleanup");
+    }
+    homes.sort();
+    homes.dedup();
+    assert_eq!(homes.len(), 3, "{homes:?}");
+}
+
+#[tokio::test]
 async fn the_directory_is_kept_if_that_is_wanted() {
     let place = place();
     let kept = ProcessSettings {
         cleanup_working_directory: false,
         ..settings(place.path(), true)
     };
-    let subject = Subject::new(ProcessExecutor::new(kept), Dialect::Shell);
+    let subject = Subject::new(ProcessExecutor::new(kept), Dialect::Shell, ThisHost);
     let environment = subject.prepare().await;
     subject.exec(&*environment, "echo kept > file", "").await;
     environment.cleanup().await.expect("cleanup");
@@ -104,7 +118,7 @@ async fn a_prefix_stands_before_the_shell() {
             command_prefix,
             ..settings(place.path(), true)
         };
-        Subject::new(ProcessExecutor::new(settings), Dialect::Shell)
+        Subject::new(ProcessExecutor::new(settings), Dialect::Shell, ThisHost)
     };
     let subject = with(&["env", "PREFIX=yes"]);
     let environment = subject.prepare().await;
@@ -223,8 +237,12 @@ async fn scripts_start_clean() {
 async fn runners_of_the_same_name_do_no_harm() {
     let place = place();
     let settings = settings(place.path(), true);
-    let one = Subject::new(ProcessExecutor::new(settings.clone()), Dialect::Shell);
-    let other = Subject::new(ProcessExecutor::new(settings), Dialect::Shell);
+    let one = Subject::new(
+        ProcessExecutor::new(settings.clone()),
+        Dialect::Shell,
+        ThisHost,
+    );
+    let other = Subject::new(ProcessExecutor::new(settings), Dialect::Shell, ThisHost);
     let environment = one.prepare().await;
     let request = one.request(
         &*environment,

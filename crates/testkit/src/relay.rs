@@ -89,12 +89,12 @@ async fn carry(
 }
 
 /// Until the client gives up.
-async fn hold(mut client: TcpStream) {
+pub(crate) async fn hold(mut client: impl AsyncReadExt + Unpin) {
     while let Ok(1..) = client.read(&mut [0; 4096]).await {}
 }
 
 /// Whether it was cut before one side ended it.
-async fn pass(
+pub(crate) async fn pass(
     mut from: impl AsyncReadExt + Unpin,
     mut to: impl AsyncWriteExt + Unpin,
     mut left: usize,

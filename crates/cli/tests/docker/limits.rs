@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use outrider_executor::conformance::Lookout;
 use outrider_executor::docker::{DockerExecutor, Limits, Privileges};
 use outrider_executor::{Fault, PrepareRequest};
 use outrider_model::report::Exit;
 use tempfile::TempDir;
 
+use super::lookout::EngineLookout;
 use super::support::{containers, exec, executor, prepare, request, settings};
 
 fn limited(limits: Limits) -> (DockerExecutor, TempDir) {
@@ -101,6 +103,7 @@ async fn a_read_only_root_leaves_places_to_write() {
         };
         settings
     });
+    let lookout = EngineLookout::default();
     for directory in ["~/project", "/work"] {
         let request = PrepareRequest {
             working_directory: directory.to_owned(),
@@ -110,6 +113,12 @@ async fn a_read_only_root_leaves_places_to_write() {
         let script = "touch file ~/file /tmp/file && ! touch /etc/file";
         let (result, output) = exec(&*environment, script).await;
         assert_eq!(result.expect("exec").exit, Exit::Code(0), "{output}");
+        let there = lookout.remains(&environment.handle()).await;
+        assert!(
+            there.iter().any(|it| it.starts_with("volume ")),
+            "{there:?}"
+        );
         environment.cleanup().await.expect("cleanup");
+        assert_eq!(lookout.remains(&environment.handle()).await, [""; 0]);
     }
 }

@@ -3,12 +3,15 @@
 mod entrypoint;
 mod faults;
 mod limits;
+mod lookout;
 mod program;
 mod services;
 mod support;
 
 use outrider_executor::conformance::{Dialect, Subject};
 use outrider_testkit::docker::Image;
+
+use self::lookout::EngineLookout;
 
 /// A subject is made inside a runtime, and making an image takes another one.
 fn subject() -> Subject {
@@ -20,7 +23,7 @@ fn subject() -> Subject {
         scope.spawn(make).join().expect("an image")
     });
     let (executor, place) = support::executor(support::settings);
-    Subject::new(executor, Dialect::Shell)
+    Subject::new(executor, Dialect::Shell, EngineLookout::default())
         .of_kind(support::kind(&made))
         .keep(place)
 }

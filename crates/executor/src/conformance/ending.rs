@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use outrider_model::report::Exit;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
-use super::{DEADLINE, Dialect, Recorder, Subject, marked_processes, new_attempt, until};
+use super::{DEADLINE, Dialect, Recorder, Subject, new_attempt};
 
 /// Long enough that a shell that was told to end could do so, if it wanted.
 const SHORT_GRACE: Duration = Duration::from_millis(300);
@@ -69,9 +69,10 @@ async fn assert_tree_ends(subject: &Subject, wrap: &str) {
     for generation in ["old", "middle", "young"] {
         output.wait_for(&format!("ready {generation}")).await;
     }
-    assert!(marked_processes(&mark).len() >= 3);
+    assert!(subject.marked(&*environment, &mark).await.len() >= 3);
     environment.stop(SHORT_GRACE).await.expect("stop");
-    assert_eq!(marked_processes(&mark), [0; 0], "left after `stop`");
+    let left = subject.marked(&*environment, &mark).await;
+    assert_eq!(left, [0; 0], "left after `stop`");
     assert_eq!(
         exec.await.expect("no panic").expect("exec").exit,
         Exit::Signal(9)
@@ -81,16 +82,12 @@ async fn assert_tree_ends(subject: &Subject, wrap: &str) {
 
 /// Nothing is left of children that fork twice, start a session and ignore TERM.
 pub async fn whole_tree_ends(subject: Subject) {
-    if subject.on_this_host {
-        assert_tree_ends(&subject, "").await;
-    }
+    assert_tree_ends(&subject, "").await;
 }
 
 /// Nor if they throw away the environment that they were given.
 pub async fn cleared_environment_is_no_escape(subject: Subject) {
-    if subject.on_this_host {
-        assert_tree_ends(&subject, "env -i").await;
-    }
+    assert_tree_ends(&subject, "env -i").await;
 }
 
 /// `stop` may be repeated, also at the same time, and with less patience.
@@ -186,7 +183,10 @@ pub async fn nobody_waits_for_exec(subject: Subject) {
     exec.abort();
     let _ = exec.await;
     environment.cleanup().await.expect("cleanup");
-    if subject.on_this_host {
-        until("nothing is left", || marked_processes(&mark).is_empty()).await;
-    }
+    let gone = async {
+        while !subject.marked(&*environment, &mark).await.is_empty() {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(DEADLINE, gone).await.expect("nothing is left");
 }

@@ -1,18 +1,13 @@
 //! What outlives a script, an environment or the runner.
 
-use std::path::Path;
-
 use outrider_model::report::Exit;
 use tokio::time::timeout;
 
-use super::{DEADLINE, Dialect, Recorder, Subject, marked_processes, new_attempt};
-use crate::Environment;
+use super::{DEADLINE, Dialect, Recorder, Subject, new_attempt};
+use crate::Fault;
 
 /// A child that keeps the pipe open does not hold `exec`; what it writes later still arrives.
 pub async fn survivor_does_not_hold_exec(subject: Subject) {
-    if !subject.on_this_host {
-        return;
-    }
     let environment = subject.prepare().await;
     let shell =
         "mkfifo fifo\n(read -r word < fifo; echo \"late $word\"; exec sleep 1000) &\necho on";
@@ -27,7 +22,7 @@ pub async fn survivor_does_not_hold_exec(subject: Subject) {
         (result.exit, output.bytes()),
         (Exit::Code(0), b"on\n".to_vec())
     );
-    std::fs::write(environment.resolve("fifo"), "word\n").expect("someone reads");
+    subject.exec(&*environment, "echo word > fifo", "").await;
     output.wait_for("late word\n").await;
     environment.cleanup().await.expect("cleanup");
     assert_eq!(output.bytes(), b"on\nlate word\n");
@@ -35,9 +30,6 @@ pub async fn survivor_does_not_hold_exec(subject: Subject) {
 
 /// Not even if it never pauses. After `cleanup` nothing arrives any more.
 pub async fn endless_survivor_does_not_hold_exec(subject: Subject) {
-    if !subject.on_this_host {
-        return;
-    }
     let environment = subject.prepare().await;
     let request = subject.request(&*environment, "yes &\necho on".to_owned());
     let output = Recorder::new();
@@ -71,57 +63,43 @@ pub async fn cleanup_twice(subject: Subject) {
     environment.cleanup().await.expect("cleanup");
 }
 
-/// `cleanup` removes the directory, also if parts of it are read-only, and follows no links.
+/// `cleanup` removes everything, also what is read-only, and follows no links.
 pub async fn cleanup_leaves_nothing(subject: Subject) {
-    if !subject.on_this_host {
-        return;
-    }
     let outside = subject.prepare_in(1).await;
-    let kept = here(&*outside).join("kept");
-    std::fs::write(&kept, "").expect("written");
+    subject.exec(&*outside, "touch kept", "").await;
     let environment = subject.prepare().await;
     let shell = format!(
         "mkdir -p a/b/c ../x; touch a/b/c/file ../x/file; ln -s '{}' a/b/link; ln -s . a/loop\n\
          chmod 0555 a/b/c a/b ../x; chmod 0 a",
-        here(&*outside).display()
+        outside.resolve(".").display()
     );
     let (result, output) = subject.exec(&*environment, &shell, "").await;
     assert_eq!(result.exit, Exit::Code(0), "{}", output.escape_ascii());
-    let directory = here(&*environment).to_owned();
-    assert!(directory.exists());
+    assert!(!subject.remains(&*environment).await.is_empty());
     environment.cleanup().await.expect("cleanup");
-    assert!(!directory.exists() && kept.exists());
+    assert_eq!(subject.remains(&*environment).await, [""; 0]);
+    let (kept, _) = subject.exec(&*outside, "test -e kept", "").await;
+    assert_eq!(kept.exit, Exit::Code(0), "what is another's is left alone");
     outside.cleanup().await.expect("cleanup");
 }
 
 /// The next attempt in a slot finds nothing of the one before it.
 pub async fn slot_is_used_again(subject: Subject) {
-    // The home of an image has files of its own.
-    let shell = match subject.on_this_host {
-        true => "test -z \"$(ls -A . ..  | grep -v -e ^project -e : -e '^$')\"; pwd",
-        false => "test ! -e file; test ! -e ../file; pwd",
-    };
-    let mut seen = Vec::new();
+    let mut untouched = None;
     for round in 0..4 {
         let environment = subject.prepare().await;
-        let (result, output) = subject.exec(&*environment, shell, "pwd").await;
-        assert_eq!(
-            result.exit,
-            Exit::Code(0),
-            "round {round}: {}",
-            output.escape_ascii()
-        );
+        // The home of an image has files of its own.
+        let (result, found) = subject.exec(&*environment, "ls -A . ..", "").await;
+        assert_eq!(result.exit, Exit::Code(0), "{}", found.escape_ascii());
+        let found = found.escape_ascii().to_string();
+        assert_eq!(&found, untouched.get_or_insert(found.clone()), "{round}");
         if round % 2 == 1 {
             let shell = "touch file ../file; sleep 1000 &";
             let dirty = subject.exec(&*environment, shell, "").await;
             assert_eq!(dirty.0.exit, Exit::Code(0));
         }
         environment.cleanup().await.expect("cleanup");
-        assert!(is_gone(&*environment));
-        // Each container has its own file system, in which the same paths are free again.
-        let is_new = !seen.contains(&output) || environment.files().here().is_none();
-        assert!(is_new, "a directory is never given twice");
-        seen.push(output);
+        assert_eq!(subject.remains(&*environment).await, [""; 0]);
     }
 }
 
@@ -140,13 +118,12 @@ pub async fn recovery(subject: Subject) {
     subject.executor.recover(&handle).await.expect("recover");
     match exec.await.expect("no panic") {
         Ok(result) => assert_eq!(result.exit, Exit::Signal(9)),
-        // Who could have told how it ended is gone as well.
-        Err(error) => assert!(environment.files().here().is_none(), "{error}"),
+        // In a container, who could have told how it ended is gone as well.
+        Err(error) => assert_eq!(error.fault, Fault::Infrastructure, "{error}"),
     }
-    if subject.on_this_host {
-        assert_eq!(marked_processes(&mark), [0; 0], "left after `recover`");
-    }
-    assert!(is_gone(&*environment));
+    let left = subject.marked(&*environment, &mark).await;
+    assert_eq!(left, [0; 0], "left after `recover`");
+    assert_eq!(subject.remains(&*environment).await, [""; 0]);
     subject
         .executor
         .recover(&handle)
@@ -178,13 +155,4 @@ pub async fn recovery_of_nothing(subject: Subject) {
         exec.await.expect("no panic").expect("exec").exit,
         Exit::Signal(9)
     );
-}
-
-fn here(environment: &dyn Environment) -> &Path {
-    environment.files().here().expect("files on this host")
-}
-
-/// What is not on this host, its executor's own tests look for.
-fn is_gone(environment: &dyn Environment) -> bool {
-    environment.files().here().is_none_or(|here| !here.exists())
 }

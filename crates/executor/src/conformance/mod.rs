@@ -4,22 +4,25 @@
 //! makes a test of each, so that a failure has a name:
 //!
 //! ```ignore
-//! outrider_executor::conformance_suite!(|| Subject::new(MyExecutor::new(), Dialect::Shell));
+//! let subject = || Subject::new(MyExecutor::new(), Dialect::Shell, MyLookout);
+//! outrider_executor::conformance_suite!(subject);
 //! ```
+//!
+//! What an executor leaves is looked for by a [`Lookout`] of its own, never by the executor itself.
 //!
 //! Cases wait for conditions, never for a fixed time, and fail after [`DEADLINE`].
 
 mod basic;
 mod ending;
 mod leftovers;
+mod lookout;
 mod subject;
 
 pub use self::basic::*;
 pub use self::ending::*;
 pub use self::leftovers::*;
-pub use self::subject::{
-    DEADLINE, Dialect, Recorder, Subject, marked_processes, new_attempt, until,
-};
+pub use self::lookout::{Lookout, ThisHost, marked_processes};
+pub use self::subject::{DEADLINE, Dialect, Recorder, Subject, new_attempt, until};
 
 /// Runs one case in a runtime of its own.
 ///
@@ -44,18 +47,26 @@ where
 
 /// Makes a `#[test]` of every case. The argument is an expression that can be called any number of
 /// times and returns a [`Subject`].
+///
+/// `without processes` leaves out the cases about shells and about children that outlive their
+/// script: it is for executors whose scripts are no processes.
 #[macro_export]
 macro_rules! conformance_suite {
     ($make:expr) => {
+        $crate::conformance_suite! { $make, without processes }
+        $crate::conformance_suite! { $make =>
+            bad_shell whole_tree_ends cleared_environment_is_no_escape
+            survivor_does_not_hold_exec endless_survivor_does_not_hold_exec
+        }
+    };
+    ($make:expr, without processes) => {
         $crate::conformance_suite! { $make =>
             exit_codes signals environment_and_working_directory long_script order_of_output
             ten_megabytes no_newline_at_the_end binary_output no_output two_scripts_at_once
-            bad_shell usage_is_measured paths host_is_checked
-            orderly_end_within_the_grace term_is_ignored whole_tree_ends
-            cleared_environment_is_no_escape stop_twice stop_after_cleanup exec_after_stop
-            exec_after_cleanup cleanup_ends_what_runs nobody_waits_for_exec
-            survivor_does_not_hold_exec endless_survivor_does_not_hold_exec cleanup_twice
-            cleanup_leaves_nothing slot_is_used_again recovery recovery_of_nothing
+            usage_is_measured paths host_is_checked
+            orderly_end_within_the_grace term_is_ignored stop_twice stop_after_cleanup
+            exec_after_stop exec_after_cleanup cleanup_ends_what_runs nobody_waits_for_exec
+            cleanup_twice cleanup_leaves_nothing slot_is_used_again recovery recovery_of_nothing
         }
     };
     ($make:expr => $($case:ident)*) => {

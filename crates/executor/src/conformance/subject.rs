@@ -2,7 +2,6 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,6 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::TaskTracker;
 
+use super::Lookout;
 use crate::{
     Environment, ExecRequest, ExecResult, Executor, ExecutorError, Output, PrepareRequest,
 };
@@ -37,31 +37,30 @@ pub struct Subject {
     pub executor: Arc<dyn Executor>,
     /// What its scripts are written in.
     pub dialect: Dialect,
-    /// Whether its processes and directories are those of this host, so that a case can look for
-    /// them itself. Cases that need it end at once where it is false.
-    pub on_this_host: bool,
+    lookout: Arc<dyn Lookout>,
     kind: EnvironmentKind,
     kept: Vec<Box<dyn Any + Send>>,
 }
 
 impl Subject {
-    /// An executor whose processes, if there are any, are visible on this host if it speaks shell.
-    pub fn new(executor: impl Executor + 'static, dialect: Dialect) -> Self {
-        let on_this_host = dialect == Dialect::Shell;
+    /// An executor, and how what it makes is seen from outside.
+    pub fn new(
+        executor: impl Executor + 'static,
+        dialect: Dialect,
+        lookout: impl Lookout + 'static,
+    ) -> Self {
         Self {
             executor: Arc::new(executor),
             dialect,
-            on_this_host,
+            lookout: Arc::new(lookout),
             kind: EnvironmentKind::Machine { image: None },
             kept: Vec::new(),
         }
     }
 
-    /// What its environments are made for: with an image its scripts run in a container, and
-    /// nothing of them is on this host.
+    /// What its environments are made for.
     #[must_use]
     pub fn of_kind(mut self, kind: EnvironmentKind) -> Self {
-        self.on_this_host &= !matches!(kind, EnvironmentKind::Docker { .. });
         self.kind = kind;
         self
     }
@@ -134,6 +133,16 @@ impl Subject {
         let exec = async move { environment.exec(request, output).await };
         (recorder, TaskTracker::new().spawn(exec))
     }
+
+    /// The live processes of an environment that have this mark.
+    pub async fn marked(&self, environment: &dyn Environment, mark: &str) -> Vec<u32> {
+        self.lookout.marked(&environment.handle(), mark).await
+    }
+
+    /// What there is of an environment. Nothing, after `cleanup` or `recover`.
+    pub async fn remains(&self, environment: &dyn Environment) -> Vec<String> {
+        self.lookout.remains(&environment.handle()).await
+    }
 }
 
 /// An id that no other attempt has.
@@ -158,27 +167,6 @@ pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
         assert!(Instant::now() < end, "it never came true that {what}");
         sleep(Duration::from_millis(5)).await;
     }
-}
-
-/// The processes of this host, other than this one, that have the mark in their environment or
-/// among their arguments. Those that have ended and wait for their parent have neither.
-pub fn marked_processes(mark: &str) -> Vec<u32> {
-    let own = std::process::id();
-    let has_mark = |path: PathBuf| {
-        std::fs::read(path).is_ok_and(|bytes| {
-            bytes
-                .windows(mark.len())
-                .any(|window| window == mark.as_bytes())
-        })
-    };
-    let entries = std::fs::read_dir("/proc").expect("/proc can be listed");
-    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    pids.filter(|&pid: &u32| pid != own)
-        .filter(|pid| {
-            let directory = PathBuf::from(format!("/proc/{pid}"));
-            has_mark(directory.join("environ")) || has_mark(directory.join("cmdline"))
-        })
-        .collect()
 }
 
 /// An output that keeps everything.

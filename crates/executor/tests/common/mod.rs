@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use outrider_executor::conformance::{Dialect, Subject, marked_processes, new_attempt, until};
+use outrider_executor::conformance::{
+    Dialect, Subject, ThisHost, marked_processes, new_attempt, until,
+};
 use outrider_executor::process::{ProcessExecutor, ProcessSettings};
 use outrider_executor::{Executor, Handle};
 use tempfile::TempDir;
@@ -30,7 +32,7 @@ pub fn settings(root: &Path, cgroups: bool) -> ProcessSettings {
 pub fn subject(cgroups: bool) -> Subject {
     let place = place();
     let executor = ProcessExecutor::new(settings(&place.path().join("work"), cgroups));
-    Subject::new(executor, Dialect::Shell).keep(place)
+    Subject::new(executor, Dialect::Shell, ThisHost).keep(place)
 }
 
 /// A runner is killed while a tree of processes runs, and another one cleans up after it.
@@ -110,7 +112,7 @@ pub async fn doomed_runner(cgroups: bool) {
         .into_string()
         .expect("text");
     let executor = ProcessExecutor::new(runner_settings(&place, cgroups));
-    let subject = Subject::new(executor, Dialect::Shell);
+    let subject = Subject::new(executor, Dialect::Shell, ThisHost);
     let environment = subject.prepare().await;
     let handle = serde_json::to_string(&environment.handle()).expect("serialised");
     fs::write(place.join("handle"), handle).expect("written");

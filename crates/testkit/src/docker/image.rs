@@ -38,14 +38,18 @@ pub enum Image {
 impl Image {
     /// Its name at the Engine of the tests. It is made if it is not there.
     pub async fn provide(self) -> String {
-        let engine = super::client();
+        self.provide_at(&super::client()).await
+    }
+
+    /// Its name at another Engine.
+    pub async fn provide_at(self, engine: &Docker) -> String {
         let layer = self.layer();
         let config = self.config(&layer).to_string().into_bytes();
         let tag = format!("outrider-test/{}:{}", self.name(), &sha256(&config)[..16]);
         // Another test may be making it, in this process or in another.
         let _lock = tokio::task::spawn_blocking(lock).await.expect("a lock");
-        if !has(&engine, &tag).await {
-            load(&engine, &tag, &config, &layer).await;
+        if !has(engine, &tag).await {
+            load(engine, &tag, &config, &layer).await;
         }
         tag
     }

@@ -4,6 +4,8 @@
 
 mod image;
 mod layer;
+mod own;
+mod proxy;
 mod registry;
 
 use std::net::TcpStream;
@@ -12,6 +14,8 @@ use std::os::unix::net::UnixStream;
 use bollard::Docker;
 
 pub use self::image::Image;
+pub use self::own::OwnEngine;
+pub use self::proxy::Proxy;
 pub use self::registry::{PASSWORD, Pushed, Registry, USER};
 
 /// The Engine that `cargo xtask test` has started or found.
