@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::image::records::{Record, Records};
 use super::settings::ImageCare;
+use super::settle::settled;
 use crate::ExecutorError;
 
 /// A task that has asked for an image has its container after this time.
@@ -169,7 +170,8 @@ impl Care {
             all: true,
             ..ListContainersOptions::default()
         };
-        let containers = self.engine.list_containers(Some(options)).await;
+        let list = || self.engine.list_containers(Some(options.clone()));
+        let containers = settled(list).await;
         let containers = containers.map_err(|error| failed("list its containers", &error))?;
         Ok(containers
             .into_iter()
