@@ -4,6 +4,7 @@
 //! in it. All executors, the [`fake`] included, pass one [`conformance`] suite.
 
 pub mod by_kind;
+mod cgroup;
 pub mod conformance;
 pub mod docker;
 pub mod fake;

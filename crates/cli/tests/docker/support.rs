@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
+use bollard::errors::Error;
 use bollard::query_parameters::ListContainersOptionsBuilder;
 use outrider_executor::conformance::{Recorder, new_attempt};
 use outrider_executor::docker::{DockerExecutor, DockerSettings};
@@ -89,9 +91,17 @@ pub async fn containers(attempt: AttemptId) -> Vec<String> {
         .all(true)
         .filters(&filters)
         .build();
-    let found = client().list_containers(Some(options)).await;
-    let found = found.expect("a list").into_iter();
-    found.filter_map(|container| container.id).collect()
+    let found = loop {
+        match client().list_containers(Some(options.clone())).await {
+            // Podman has a word of its own for a container that is about to be removed.
+            Err(Error::JsonDataError { message, .. }) if message.contains("`stopped`") => {
+                sleep(Duration::from_millis(20)).await;
+            }
+            found => break found.expect("a list"),
+        }
+    };
+    let ids = found.into_iter().filter_map(|container| container.id);
+    ids.collect()
 }
 
 /// Waits until nothing of an attempt is left.
@@ -99,7 +109,7 @@ pub async fn until_gone(attempt: AttemptId) {
     let end = tokio::time::Instant::now() + outrider_executor::conformance::DEADLINE;
     while !containers(attempt).await.is_empty() {
         assert!(tokio::time::Instant::now() < end, "containers are left");
-        sleep(std::time::Duration::from_millis(20)).await;
+        sleep(Duration::from_millis(20)).await;
     }
 }
 

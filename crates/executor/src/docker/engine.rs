@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use bollard::errors::Error;
-use bollard::models::SystemInfo;
+use bollard::models::{SystemInfo, SystemVersion};
 use bollard::{ClientVersion, Docker};
 
 use super::reach;
@@ -37,19 +37,15 @@ impl Engine {
         let docker = client(&address)?;
         let unreachable = |error| unreachable(&address, error);
         let docker = docker.negotiate_version().await.map_err(unreachable)?;
-        check_version(&docker, &address)?;
-        let info = docker.info().await.map_err(unreachable)?;
         let version = docker.version().await.map_err(unreachable)?;
-        let podman = version
-            .components
-            .iter()
-            .flatten()
-            .any(|component| component.name.to_ascii_lowercase().contains("podman"));
+        check_version(docker.client_version(), &version, &address)?;
+        let docker = speak(docker);
+        let info = docker.info().await.map_err(unreachable)?;
         Ok(Self {
             docker,
             address,
             info,
-            podman,
+            podman: is_podman(&version),
         })
     }
 
@@ -159,18 +155,63 @@ fn deepest(error: &dyn std::error::Error) -> String {
     deepest.to_string()
 }
 
-fn check_version(docker: &Docker, address: &str) -> Result<(), ExecutorError> {
-    let version = docker.client_version();
-    if version >= OLDEST {
-        return Ok(());
-    }
-    let message = format!(
-        "the Docker Engine at {address} speaks version {} of its API, and {} is needed\n\
-         install Docker 20.10 or later, or Podman 4 or later",
-        shown(&version),
-        shown(&OLDEST)
-    );
+fn is_podman(version: &SystemVersion) -> bool {
+    let mut components = version.components.iter().flatten();
+    components.any(|component| component.name.to_ascii_lowercase().contains("podman"))
+}
+
+/// `spoken` is the newest version that both sides know, if they have one in common.
+fn check_version(
+    spoken: ClientVersion,
+    engine: &SystemVersion,
+    address: &str,
+) -> Result<(), ExecutorError> {
+    let oldest = engine.min_api_version.as_deref().and_then(parse);
+    let (trouble, advice) = match oldest {
+        _ if spoken < OLDEST => (
+            format!(
+                "speaks version {} of its API, and {} is needed",
+                shown(&spoken),
+                shown(&OLDEST)
+            ),
+            "install Docker 20.10 or later, or Podman 4 or later",
+        ),
+        Some(oldest) if spoken < oldest => (
+            format!(
+                "wants version {} of its API or later, and this runner knows {}",
+                shown(&oldest),
+                shown(&spoken)
+            ),
+            "install a newer Outrider, or let the Engine speak older versions of its API",
+        ),
+        _ => return Ok(()),
+    };
+    let message = format!("the Docker Engine at {address} {trouble}\n{advice}");
     Err(ExecutorError::infrastructure(message, None))
+}
+
+/// Asks for the version that was agreed on. The client itself names none: then the Engine answers
+/// as its newest one does.
+fn speak(docker: Docker) -> Docker {
+    let version = format!("/v{}", shown(&docker.client_version()));
+    docker.with_request_modifier(move |mut request| {
+        let whole = request.uri().to_string();
+        let path = request.uri().path_and_query().map(ToString::to_string);
+        let parts = path.and_then(|path| Some((whole.strip_suffix(&path)?, path)));
+        let uri = parts.and_then(|(host, path)| format!("{host}{version}{path}").parse().ok());
+        if let Some(uri) = uri {
+            *request.uri_mut() = uri;
+        }
+        request
+    })
+}
+
+fn parse(version: &str) -> Option<ClientVersion> {
+    let (major, minor) = version.split_once('.')?;
+    Some(ClientVersion {
+        major_version: major.parse().ok()?,
+        minor_version: minor.parse().ok()?,
+    })
 }
 
 fn shown(version: &ClientVersion) -> String {
@@ -198,3 +239,6 @@ async fn usual_address() -> Result<String, ExecutorError> {
     );
     Err(ExecutorError::infrastructure(message, None))
 }
+
+#[cfg(test)]
+mod tests;

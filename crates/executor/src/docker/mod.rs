@@ -21,6 +21,7 @@ mod program;
 pub mod reach;
 pub mod service;
 mod settings;
+mod settle;
 mod stream;
 
 use std::sync::Arc;

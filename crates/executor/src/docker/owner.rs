@@ -17,6 +17,7 @@ use rustix::fs::{FlockOperation, flock};
 use tokio::time::{Duration, Instant, sleep};
 
 use super::engine::{Engine, status};
+use super::settle::settled;
 use crate::ExecutorError;
 
 /// The process that made a container.
@@ -146,9 +147,8 @@ async fn remove_labelled(engine: &Engine, label: &str, value: &str) -> Result<()
         .all(true)
         .filters(&filters)
         .build();
-    let found = engine
-        .docker()
-        .list_containers(Some(options))
+    let list = || engine.docker().list_containers(Some(options.clone()));
+    let found = settled(list)
         .await
         .map_err(|error| engine.error("containers that were left could not be found", error))?;
     for id in found.into_iter().filter_map(|container| container.id) {

@@ -28,6 +28,7 @@ use tokio::time::{Instant, sleep};
 use self::create::{create, host_config, not_started};
 use super::image::Provided;
 use super::owner::remove_container;
+use super::settle::settled;
 use crate::{BoxFuture, ExecutorError, Output};
 
 /// For how long the steps wait for a service. Then they start without it.
@@ -240,7 +241,8 @@ impl Services {
         container: &Container,
         listening: &Listening,
     ) -> Result<Stage, ExecutorError> {
-        let found = self.engine.inspect_container(&container.id, None).await;
+        let inspect = || self.engine.inspect_container(&container.id, None);
+        let found = settled(inspect).await;
         let found = found.map_err(|error| {
             let message = format!("cannot look at service {}: {error}", container.name);
             ExecutorError::infrastructure(message, None)
@@ -287,7 +289,8 @@ impl Services {
         while let Some(Ok(bytes)) = logs.next().await {
             output.write(bytes).await;
         }
-        let state = self.engine.inspect_container(id, None).await.ok()?.state?;
+        let inspect = || self.engine.inspect_container(id, None);
+        let state = settled(inspect).await.ok()?.state?;
         match stage(&state, false) {
             Stage::Ended { code, .. } => i32::try_from(code).ok().map(Exit::Code),
             _ => None,

@@ -17,13 +17,14 @@ use outrider_model::AttemptId;
 use rustix::fs::FlockOperation;
 
 use super::clone::{self, Program, Stage};
+use crate::cgroup::{Tree, locate};
 
 /// The cgroup that this process is in, if cgroups can be made below it and killed.
 /// The error says in words what is missing.
 pub(super) fn find() -> Result<PathBuf, String> {
     let read = |path: &str| fs::read_to_string(path).map_err(|error| format!("{path}: {error}"));
     let (mounts, own) = (read("/proc/self/mountinfo")?, read("/proc/self/cgroup")?);
-    let path = locate(&mounts, &own).ok_or("cgroup v2 is not mounted")?;
+    let path = locate(&mounts, &own, Tree::Unified).ok_or("cgroup v2 is not mounted")?;
     let shown = path.display();
     rustix::fs::access(&path, rustix::fs::Access::WRITE_OK)
         .map_err(|error| format!("cgroups cannot be made below {shown}: {error}"))?;
@@ -61,29 +62,6 @@ fn has_killable_child(path: &Path) -> bool {
 fn kernel_version(release: &str) -> Option<(u32, u32)> {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse);
     Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
-}
-
-/// Joins where version 2 is mounted (a line of proc_pid_mountinfo(5)) with where we are in it
-/// (the line `0::PATH` of `/proc/self/cgroup`). A mount may show only a part of the tree.
-fn locate(mounts: &str, own: &str) -> Option<PathBuf> {
-    let own = Path::new(own.lines().find_map(|line| line.strip_prefix("0::"))?);
-    mounts.lines().find_map(|line| {
-        let (mount, filesystem) = line.split_once(" - ")?;
-        if filesystem.split(' ').next()? != "cgroup2" {
-            return None;
-        }
-        let mut fields = mount.split(' ').skip(3);
-        let (root, point) = (fields.next()?, fields.next()?);
-        let below = own
-            .strip_prefix(root)
-            .or_else(|_| own.strip_prefix("/"))
-            .ok()?;
-        Some(if below.as_os_str().is_empty() {
-            point.into()
-        } else {
-            Path::new(point).join(below)
-        })
-    })
 }
 
 fn subdirectories(path: &Path) -> Vec<PathBuf> {
@@ -318,33 +296,6 @@ fn collect(path: &Path, found: &mut Vec<i32>) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const HYBRID: &str = "\
-30 24 0:26 / /sys/fs/cgroup ro,nosuid shared:9 - tmpfs tmpfs ro,mode=755
-31 30 0:27 / /sys/fs/cgroup/unified rw,nosuid shared:10 - cgroup2 cgroup2 rw
-32 30 0:28 / /sys/fs/cgroup/systemd rw,nosuid shared:11 - cgroup cgroup rw,name=systemd";
-    const PART: &str = "31 30 0:27 /docker/ab /sys/fs/cgroup rw - cgroup2 cgroup2 rw";
-
-    #[test]
-    fn our_cgroup_is_found_below_its_mount() {
-        let path = |mounts, own| locate(mounts, own).map(|path| path.display().to_string());
-        let unified = "/sys/fs/cgroup/unified";
-        assert_eq!(
-            path(HYBRID, "4:memory:/a\n0::/\n").as_deref(),
-            Some(unified)
-        );
-        let below = path(HYBRID, "0::/user.slice/x");
-        assert_eq!(
-            below.as_deref(),
-            Some("/sys/fs/cgroup/unified/user.slice/x")
-        );
-        assert_eq!(
-            path(PART, "0::/docker/ab/c").as_deref(),
-            Some("/sys/fs/cgroup/c")
-        );
-        assert_eq!(path(PART, "4:memory:/a"), None);
-        assert_eq!(path("", "0::/"), None);
-    }
 
     #[test]
     fn kernel_versions_compare_by_number() {

@@ -144,8 +144,10 @@ async fn has(engine: &Docker, tag: &str) -> bool {
 }
 
 async fn load(engine: &Docker, tag: &str, config: &[u8], layer: &[u8]) {
+    // With the registry: Podman takes a name without one for an image of this host.
+    let name = format!("docker.io/{tag}");
     let manifest = json!([
-        {"Config": "config.json", "RepoTags": [tag], "Layers": ["layer.tar"]}
+        {"Config": "config.json", "RepoTags": [name], "Layers": ["layer.tar"]}
     ]);
     let archive = layer::archive(&[
         ("manifest.json", manifest.to_string().as_bytes()),

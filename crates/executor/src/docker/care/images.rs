@@ -12,6 +12,7 @@ use super::{Care, failed};
 use crate::ExecutorError;
 use crate::docker::image::records::Record;
 use crate::docker::settings::ImageCare;
+use crate::docker::settle::settled;
 
 /// A task that has asked for an image has its container after this time.
 const JUST_ASKED: Duration = Duration::from_secs(600);
@@ -95,7 +96,8 @@ impl Care {
             all: true,
             ..ListContainersOptions::default()
         };
-        let containers = self.engine.list_containers(Some(options)).await;
+        let list = || self.engine.list_containers(Some(options.clone()));
+        let containers = settled(list).await;
         let containers = containers.map_err(|error| failed("list its containers", &error))?;
         Ok(containers
             .into_iter()
