@@ -42,8 +42,8 @@ fn main() -> ExitCode {
     if let Some(arguments) = helper::called(&arguments) {
         return helper::main(arguments);
     }
-    if task_step::is_called(&arguments) {
-        return task_step::main();
+    if let Some(called) = task_step::called(&arguments) {
+        return task_step::main(called);
     }
     if arguments
         .get(1)

@@ -1,5 +1,5 @@
-//! `outrider task-step`: what the runner starts inside an environment whose files it does not see.
-//! For nobody else, so it stands in no help.
+//! `outrider task-step` and `outrider task-code`: what the runner starts inside an environment whose
+//! files it does not see. For nobody else, so they stand in no help.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -7,37 +7,54 @@ use std::io;
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
-use outrider_runner::inside::{VERB, step};
+use outrider_runner::inside::{self, code, step};
 use tokio::io::BufReader;
 use tokio::runtime::Builder;
 
 use crate::failure::Failure;
 
-/// Whether it is this that was called.
-pub fn is_called(arguments: &[OsString]) -> bool {
-    matches!(arguments, [_, verb] if verb == VERB)
+/// A tool.
+pub enum Called<'a> {
+    /// Runs a step that moves data.
+    Step,
+    /// Takes code, as these arguments say.
+    Code(&'a [OsString]),
 }
 
-/// Runs the step that the runner names.
-pub fn main() -> ExitCode {
-    match run() {
+/// Which of them was called, if any.
+pub fn called(arguments: &[OsString]) -> Option<Called<'_>> {
+    match arguments {
+        [_, verb] if verb == inside::VERB => Some(Called::Step),
+        [_, verb, rest @ ..] if verb == code::VERB => Some(Called::Code(rest)),
+        _ => None,
+    }
+}
+
+/// Does what the runner orders.
+pub fn main(called: Called<'_>) -> ExitCode {
+    match run(called) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => Failure::internal("run the step", error).report(),
     }
 }
 
-fn run() -> io::Result<()> {
+fn run(called: Called<'_>) -> io::Result<()> {
     let input = own(io::stdin())?;
-    let output = own(io::stdout())?;
+    let output = tokio::fs::File::from_std(own(io::stdout())?);
     let runtime = Builder::new_current_thread().enable_time().build()?;
-    let ended = runtime.block_on(step::run(BufReader::new(input), output));
+    let ended = match called {
+        Called::Step => {
+            let input = BufReader::new(tokio::fs::File::from_std(input));
+            runtime.block_on(step::run(input, output))
+        }
+        Called::Code(arguments) => runtime.block_on(code::run(arguments, input, output)),
+    };
     // It may still wait for more from the runner.
     runtime.shutdown_background();
     ended
 }
 
 /// Without the locks and the buffers of the process's own streams.
-fn own(stream: impl AsFd) -> io::Result<tokio::fs::File> {
-    let stream = stream.as_fd().try_clone_to_owned()?;
-    Ok(tokio::fs::File::from_std(File::from(stream)))
+fn own(stream: impl AsFd) -> io::Result<File> {
+    Ok(stream.as_fd().try_clone_to_owned()?.into())
 }

@@ -90,4 +90,8 @@ impl Executor for ByKind {
             Handle::Process(_) | Handle::Fake(_) => self.processes.recover(handle).await,
         }
     }
+
+    fn host(&self) -> Option<&dyn Executor> {
+        Some(&*self.processes)
+    }
 }

@@ -58,6 +58,13 @@ pub trait Executor: Send + Sync {
     /// Ends every process that the handle's environment left behind and removes what it made.
     /// When it returns `Ok`, nothing is left.
     async fn recover(&self, handle: &Handle) -> Result<(), ExecutorError>;
+
+    /// Makes environments of processes on the runner's own host, for what the runner does there in a
+    /// step's place while the task's environment hides its files. `recover` knows their handles.
+    /// None: there are no such environments, or the runner does all that in the task's own.
+    fn host(&self) -> Option<&dyn Executor> {
+        None
+    }
 }
 
 /// The place where the steps of one attempt run.

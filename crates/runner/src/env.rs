@@ -85,6 +85,15 @@ pub fn of_task(
     variables
 }
 
+/// What programs see that the runner runs on its own host for a job that runs elsewhere. There is
+/// nothing of the job in it: whoever writes the job writes its variables, and must not run anything
+/// on the host by them.
+pub fn of_host(settings: &RunnerSettings, untrusted: bool) -> BTreeMap<String, String> {
+    let mut variables = inherited(settings, untrusted);
+    variables.extend(settings.extra_environment.clone());
+    variables
+}
+
 /// What steps on this host see of the runner's own environment.
 fn inherited(settings: &RunnerSettings, untrusted: bool) -> BTreeMap<String, String> {
     INHERITED

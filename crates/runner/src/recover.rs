@@ -36,10 +36,10 @@ impl Recovery<'_> {
         let mut to_release = Vec::new();
         for leftover in leftovers {
             let attempt = leftover.task.attempt;
-            if let Some(handle) = &leftover.handle
-                && let Err(error) = self.executor.recover(handle).await
-            {
-                tracing::error!(%attempt, "cannot end left-over processes: {}", chain(&error));
+            for handle in &leftover.handles {
+                if let Err(error) = self.executor.recover(handle).await {
+                    tracing::error!(%attempt, "cannot end left-over processes: {}", chain(&error));
+                }
             }
             match self.resume(leftover).await {
                 Ok(delivery) => to_release.extend(delivery),

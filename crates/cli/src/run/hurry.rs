@@ -48,6 +48,10 @@ impl Executor for Hurried {
     async fn recover(&self, handle: &Handle) -> Result<(), ExecutorError> {
         self.executor.recover(handle).await
     }
+
+    fn host(&self) -> Option<&dyn Executor> {
+        self.executor.host()
+    }
 }
 
 struct HurriedEnvironment {

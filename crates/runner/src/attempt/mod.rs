@@ -1,5 +1,6 @@
 //! Runs one task: does what the [`driver`](crate::driver) wants done, and tells it what happened.
 
+mod host;
 mod output;
 mod perform;
 mod preparing;
@@ -25,7 +26,7 @@ use outrider_executor::{Environment, Executor, ExecutorError, Fault};
 use outrider_model::claim::ClaimedTask;
 use outrider_model::reason::EndReason;
 use outrider_model::report::Usage;
-use outrider_model::{Outcome, Random};
+use outrider_model::{AttemptId, Outcome, Random};
 use outrider_service::Clock;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::Instant;
@@ -39,6 +40,7 @@ use crate::redact::{Redacted, Redactor, Secret};
 use crate::slots::Slot;
 use crate::spool::Entry;
 use crate::{DataApi, RunnerSettings, ServerApi};
+pub use host::HostPlace;
 use preparing::{Prepared, Preparing, Progress};
 use services::ServiceEnded;
 pub use step::StepContext;
@@ -94,6 +96,7 @@ pub struct Attempt {
     /// Everything is being ended: what ends now does not end by itself.
     ending: bool,
     environment: Option<Arc<dyn Environment>>,
+    host: Arc<HostPlace>,
     secrets: Arc<TaskSecrets>,
     variables: Arc<BTreeMap<String, String>>,
     /// What steps that are no scripts add to the variables of later ones.
@@ -133,6 +136,7 @@ impl Attempt {
         let key = key.map(|key| Secret::new(key.reveal()));
         redactor.add(workshop.settings.secrets.iter().chain(&key));
         Self {
+            host: Arc::new(HostPlace::new(Arc::clone(&delivery), slot.index())),
             workshop,
             task: Arc::new(task),
             delivery,
@@ -362,16 +366,23 @@ impl Attempt {
     async fn after_panic(&mut self) -> Verdict {
         let attempt = self.task.attempt;
         tracing::error!(%attempt, "the task's driver has crashed; its processes are being ended");
-        if let Some(environment) = &self.environment
-            && let Err(error) = environment.cleanup().await
-        {
-            tracing::error!(%attempt, "cannot clean up: {}", chain(&error));
+        if let Some(environment) = &self.environment {
+            remove(attempt, &**environment, &self.host).await;
         }
         let message = "the runner's task driver crashed; see its log".to_owned();
         let reason = Some(EndReason::Infrastructure { message });
         Verdict::Report {
             outcome: Outcome::Lost,
             reason,
+        }
+    }
+}
+
+/// Removes all that was made for a task.
+async fn remove(attempt: AttemptId, environment: &dyn Environment, host: &HostPlace) {
+    for removed in [environment.cleanup().await, host.close().await] {
+        if let Err(error) = removed {
+            tracing::error!(%attempt, "cannot clean up after a task: {}", chain(&error));
         }
     }
 }

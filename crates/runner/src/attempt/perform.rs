@@ -7,7 +7,7 @@ use outrider_model::Outcome;
 use outrider_model::report::{StepEnd, StepReport};
 
 use super::step::{RunningStep, StepContext};
-use super::{Attempt, Happened};
+use super::{Attempt, Happened, remove};
 use crate::backoff::chain;
 use crate::driver::{Effect, Event, Verdict};
 use crate::redact::Redacted;
@@ -75,6 +75,7 @@ impl Attempt {
             task: Arc::clone(&self.task),
             step,
             environment: Arc::clone(environment),
+            host: Arc::clone(&self.host),
             secrets: Arc::clone(&self.secrets),
             variables: self.exports.over(&self.variables),
             exports: self.exports.clone(),
@@ -130,8 +131,10 @@ impl Attempt {
             return;
         };
         let (attempt, grace) = (self.task.attempt, self.workshop.settings.stop_grace);
+        let host = Arc::clone(&self.host);
         let stopping = async move {
-            if let Err(error) = environment.stop(grace).await {
+            let (inside, outside) = tokio::join!(environment.stop(grace), host.stop(grace));
+            for error in [inside, outside].into_iter().filter_map(Result::err) {
                 tracing::error!(%attempt, "cannot stop a task's processes: {}", chain(&error));
             }
             Happened::Other(Event::Stopped)
@@ -144,12 +147,10 @@ impl Attempt {
         let Some(environment) = self.environment.clone() else {
             return;
         };
-        let attempt = self.task.attempt;
+        let (attempt, host) = (self.task.attempt, Arc::clone(&self.host));
         let outputs = std::mem::take(&mut self.outputs);
         let cleaning = async move {
-            if let Err(error) = environment.cleanup().await {
-                tracing::error!(%attempt, "cannot clean up after a task: {}", chain(&error));
-            }
+            remove(attempt, &*environment, &host).await;
             for output in outputs {
                 output.flush().await;
             }

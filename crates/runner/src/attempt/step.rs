@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::output::{Activity, StepOutput};
-use super::{Happened, Workshop, failure, remote_docker, sudo};
+use super::{Happened, HostPlace, Workshop, failure, remote_docker, sudo};
 use crate::data::blobs::TaskBlobs;
 use crate::deliver::Delivery;
 use crate::driver::{Event, Failure};
@@ -93,6 +93,7 @@ pub struct StepContext {
     pub task: Arc<ClaimedTask>,
     pub step: u32,
     pub environment: Arc<dyn Environment>,
+    pub host: Arc<HostPlace>,
     pub secrets: Arc<TaskSecrets>,
     pub variables: Arc<BTreeMap<String, String>>,
     pub exports: Exports,

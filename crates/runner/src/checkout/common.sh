@@ -1,6 +1,7 @@
 # What both scripts of checkout share. All values come from variables.
 url=$OUTRIDER_CHECKOUT_URL
 directory=$OUTRIDER_CHECKOUT_DIRECTORY
+called=$OUTRIDER_CHECKOUT_CALLED
 revision=$OUTRIDER_CHECKOUT_REVISION
 reference=$OUTRIDER_CHECKOUT_REFERENCE
 branch=$OUTRIDER_CHECKOUT_BRANCH
@@ -14,7 +15,7 @@ fail() {
 }
 
 command -v git >/dev/null 2>&1 ||
-    fail "There is no git here, and checkout needs it." "Install git on the runner's host or in the job's image."
+    fail "There is no git on the runner's host, and checkout needs it." "Install git there: the job's image needs none."
 case $url in
     -*) fail "\`$url\` is not the URL of a repository." ;;
 esac
@@ -36,7 +37,7 @@ enter() {
             .outrider-*) continue ;;
         esac
         if [ -e "$entry" ] || [ -L "$entry" ]; then
-            fail "$directory is not empty and not a git repository." \
+            fail "$called is not empty and not a git repository." \
                 "Remove what is in there, or give checkout another path."
         fi
     done

@@ -43,6 +43,12 @@ impl Copier {
     /// Copies what is at this path below the source; a directory with all that is in it, except
     /// repositories' own data. What is not there is passed over.
     pub fn copy(&mut self, path: &Path) -> io::Result<()> {
+        if self.stop.is_cancelled() {
+            return Err(io::Error::new(
+                io::ErrorKind::Interrupted,
+                "the step was stopped",
+            ));
+        }
         let source = self.from.join(path);
         match source.symlink_metadata() {
             Ok(meta) if meta.is_dir() => self.copy_directory(path, &meta),
@@ -76,12 +82,6 @@ impl Copier {
     }
 
     fn copy_file(&mut self, source: &Path, path: &Path, meta: &Metadata) -> io::Result<()> {
-        if self.stop.is_cancelled() {
-            return Err(io::Error::new(
-                io::ErrorKind::Interrupted,
-                "the step was stopped",
-            ));
-        }
         let target = self.to.join(path);
         if let Some(parent) = target.parent() {
             std::fs::create_dir_all(parent).map_err(|error| named(parent, &error))?;

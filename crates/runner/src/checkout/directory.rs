@@ -19,12 +19,33 @@ enum Kind {
     Plain,
 }
 
+/// Whose objects a clone has.
+#[derive(Clone, Copy, Debug)]
+pub enum Objects {
+    /// It borrows those of the source: cheap, whatever the history.
+    Borrowed,
+    /// Its own, so that it can be taken to where the source is not seen. On one file system they are
+    /// hard links.
+    Own,
+}
+
+impl Objects {
+    /// What tells `git clone` so. A source that borrows itself would pass that on.
+    const fn option(self) -> &'static str {
+        match self {
+            Self::Borrowed => "--shared",
+            Self::Own => "--dissociate",
+        }
+    }
+}
+
 /// Puts the code from `source` into `target`.
 pub async fn run(
     context: &StepContext,
     source: &Path,
     target: &Path,
     committed: bool,
+    objects: Objects,
 ) -> Result<(), Failure> {
     check(source, target)?;
     let git = HostGit::new(&context.variables);
@@ -34,7 +55,7 @@ pub async fn run(
             context
                 .say(&format!("Checking out HEAD of {}", source.display()))
                 .await;
-            clone(&git, source, target).await?;
+            clone(&git, source, target, objects).await?;
             git.run(target, &["checkout", "--quiet", "--force"]).await?;
             Ok(())
         }
@@ -52,7 +73,7 @@ pub async fn run(
             context
                 .say(&text.replace("{}", &source.display().to_string()))
                 .await;
-            clone(&git, source, target).await?;
+            clone(&git, source, target, objects).await?;
             // Without a commit there is no index to make.
             let _ = git.run(target, &["read-tree", "HEAD"]).await;
             copy_listed(context, &git, source, target).await
@@ -118,15 +139,19 @@ async fn kind(git: &HostGit, source: &Path) -> Result<Kind, Failure> {
     Ok(Kind::Inside(prefix.into_os_string()))
 }
 
-/// A repository that borrows its objects from the source: cheap, whatever the history.
-async fn clone(git: &HostGit, source: &Path, target: &Path) -> Result<(), Failure> {
+async fn clone(
+    git: &HostGit,
+    source: &Path,
+    target: &Path,
+    objects: Objects,
+) -> Result<(), Failure> {
     std::fs::create_dir_all(target).map_err(|error| failed(&error))?;
     // git refuses to clone into a directory that holds the runner's own files.
     let aside = target.join(".outrider-clone");
     let arguments: [OsString; 7] = [
         "clone".into(),
         "--quiet".into(),
-        "--shared".into(),
+        objects.option().into(),
         "--no-checkout".into(),
         "--".into(),
         source.into(),
@@ -153,7 +178,7 @@ async fn take_head(
     let clone: [OsString; 7] = [
         "clone".into(),
         "--quiet".into(),
-        "--shared".into(),
+        Objects::Borrowed.option().into(),
         "--bare".into(),
         "--".into(),
         root.into(),

@@ -1,5 +1,5 @@
-//! From a git repository: by the `git` that the environment has, so that it works in a container
-//! or a VM too, and is ended like any other step.
+//! From a git repository: by the `git` of the runner's host, as processes of an environment there,
+//! so that it is ended like any other step.
 
 use std::io;
 use std::path::Path;
@@ -18,6 +18,8 @@ use crate::ssh_keys;
 /// What is to be checked out.
 #[derive(Debug)]
 pub struct Wanted<'a> {
+    /// What the job calls the directory that the code goes to.
+    pub called: &'a Path,
     pub url: &'a str,
     pub revision: Option<&'a str>,
     pub reference: Option<&'a str>,
@@ -121,6 +123,7 @@ fn variables(
     let known_hosts = known_hosts.unwrap_or_default();
     let own = [
         ("DIRECTORY", directory),
+        ("CALLED", wanted.called.to_string_lossy().into_owned()),
         ("URL", wanted.url.to_owned()),
         ("REVISION", wanted.revision.unwrap_or_default().to_owned()),
         ("REFERENCE", wanted.reference.unwrap_or_default().to_owned()),

@@ -45,9 +45,9 @@ if [ -n "${OUTRIDER_CHECKOUT_SEEDED-}" ]; then
 else
     enter
     if [ -e .git ]; then
-        printf 'Fetching %s into the repository in %s\n' "$url" "$directory"
+        printf 'Fetching %s into the repository in %s\n' "$url" "$called"
     else
-        printf 'Cloning %s into %s\n' "$url" "$directory"
+        printf 'Cloning %s into %s\n' "$url" "$called"
         git init --quiet .
     fi
     connect

@@ -47,7 +47,7 @@ set -- "$mirror"/objects/pack/*.pack
 
 unset GIT_DIR
 if [ -e .git ]; then
-    printf 'Taking it into the repository in %s\n' "$directory"
+    printf 'Taking it into the repository in %s\n' "$called"
     talk fetch --quiet --force --no-tags --no-auto-gc "$mirror" '+refs/heads/*:refs/remotes/origin/*' \
         '+refs/tags/*:refs/tags/*' "+$commit:refs/outrider/wanted" || damaged
 else

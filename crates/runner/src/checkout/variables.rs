@@ -8,9 +8,9 @@ use std::path::Path;
 pub type Variables = BTreeMap<String, String>;
 
 /// The variable with a token for HTTPS.
-const TOKEN: &str = "OUTRIDER_GIT_TOKEN";
+pub const TOKEN: &str = "OUTRIDER_GIT_TOKEN";
 /// The variable with the user that goes with it.
-const USERNAME: &str = "OUTRIDER_GIT_USERNAME";
+pub const USERNAME: &str = "OUTRIDER_GIT_USERNAME";
 /// A user that GitHub, and those who do not care, take with a token.
 const ANY_USERNAME: &str = "x-access-token";
 /// Answers git from the environment. It is run by a shell, which replaces the variables.
@@ -77,7 +77,7 @@ fn http_host(url: &str) -> Option<String> {
 }
 
 /// One more setting, after those that are there.
-fn add_config(variables: &mut Variables, key: &str, value: &str) {
+pub fn add_config(variables: &mut Variables, key: &str, value: &str) {
     const COUNT: &str = "GIT_CONFIG_COUNT";
     let count = variables.get(COUNT);
     let count: u32 = count.and_then(|count| count.parse().ok()).unwrap_or(0);

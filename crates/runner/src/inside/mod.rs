@@ -4,10 +4,11 @@
 //! host ([`step`]). All that the step asks of the server goes through the tool's stdout and stdin
 //! to the runner, which makes the call with its own lease (`serve`): neither the lease nor any
 //! signed URL is ever seen inside. What is inside belongs to the job, so the runner answers only
-//! what the step needs, in frames of a bounded length.
+//! what the step needs, in frames of a bounded length. [`code`] is the tool of `checkout`.
 
 mod allowed;
-mod protocol;
+pub mod code;
+pub(crate) mod protocol;
 mod proxy;
 pub(crate) mod serve;
 pub mod step;

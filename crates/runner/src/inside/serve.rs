@@ -34,7 +34,7 @@ const AT_ONCE: usize = 8;
 const GRACE: Duration = Duration::from_secs(5);
 
 /// How a step ended.
-type Ended = Result<(Exit, Option<Usage>), Failure>;
+pub(crate) type Ended = Result<(Exit, Option<Usage>), Failure>;
 
 /// Runs a step that moves data in an environment.
 pub async fn run(context: &StepContext, inside: &dyn Inside, step: &Step) -> Ended {
@@ -72,7 +72,7 @@ pub async fn run(context: &StepContext, inside: &dyn Inside, step: &Step) -> End
 }
 
 /// How a step ended whose tool says this, or nothing.
-async fn closing(
+pub(crate) async fn closing(
     context: &StepContext,
     said: io::Result<Option<Result<Exit, String>>>,
     ended: BoxFuture<Result<ExecResult, ExecutorError>>,

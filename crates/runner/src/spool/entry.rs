@@ -22,7 +22,7 @@ pub enum Entry<'a> {
         /// The runner's name.
         runner: Cow<'a, str>,
     },
-    /// The environment is there.
+    /// An environment is there: that of the task, or one on the host for work in a step's place.
     Prepared(Handle),
     /// A step has started, or has ended.
     Step(Cow<'a, StepReport>),

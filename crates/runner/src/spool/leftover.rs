@@ -17,7 +17,7 @@ pub struct Leftover<J = Journal> {
     /// The name of the runner that claimed it.
     pub runner: String,
     /// Where its processes may still run.
-    pub handle: Option<Handle>,
+    pub handles: Vec<Handle>,
     /// Its steps, as far as they started.
     pub steps: BTreeMap<u32, StepReport>,
     /// Whose output the log holds.
@@ -37,7 +37,7 @@ impl Leftover<()> {
         let Self {
             task,
             runner,
-            handle,
+            handles,
             steps,
             spans,
             head,
@@ -48,7 +48,7 @@ impl Leftover<()> {
         Leftover {
             task,
             runner,
-            handle,
+            handles,
             steps,
             spans,
             head,
@@ -61,7 +61,7 @@ impl Leftover<()> {
     fn take(&mut self, entry: Entry<'static>) {
         match entry {
             Entry::Claimed { .. } => {}
-            Entry::Prepared(handle) => self.handle = Some(handle),
+            Entry::Prepared(handle) => self.handles.push(handle),
             Entry::Step(step) => {
                 self.steps.insert(step.index, step.into_owned());
             }
@@ -86,7 +86,7 @@ pub(super) fn parse(content: &[u8]) -> Option<(Leftover<()>, u64)> {
     let mut leftover = Leftover {
         task: task.into_owned(),
         runner: runner.into_owned(),
-        handle: None,
+        handles: Vec::new(),
         steps: BTreeMap::new(),
         spans: Vec::new(),
         head: Vec::new(),

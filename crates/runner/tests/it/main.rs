@@ -2,6 +2,7 @@
 
 mod checkout;
 mod checkout_git;
+mod checkout_inside;
 mod checkout_mirror;
 mod checkout_remote;
 mod containers;

@@ -3,6 +3,7 @@
 
 pub mod executor;
 pub mod git_server;
+pub mod hidden;
 pub mod repository;
 pub mod rig;
 pub mod server;
