@@ -13,6 +13,8 @@ use crate::backoff::chain;
 use crate::driver::Failure;
 use crate::env;
 
+/// Which transports git may use.
+const ALLOWED: &str = "GIT_ALLOW_PROTOCOL";
 /// Transports that run no command which a URL names, unless the host's owner allows others.
 const PROTOCOLS: &str = "file:git:http:https:ssh";
 /// Settings by which git would run something of its own accord.
@@ -30,7 +32,11 @@ impl Host {
         let opened = context.host.open(&context.workshop).await;
         let (id, environment) = opened.map_err(|error| failure(&error))?;
         let settings = &context.workshop.settings;
-        let own = env::of_host(settings, context.task.payload.trigger.untrusted);
+        let mut own = env::of_host(settings, context.task.payload.trigger.untrusted);
+        if let Some(allowed) = settings.inherited_environment.get(ALLOWED) {
+            own.entry(ALLOWED.to_owned())
+                .or_insert_with(|| allowed.clone());
+        }
         let mut variables = variables(own, &context.variables);
         // Some of its processes are children of the runner: they are found by this after a crash.
         variables.insert("OUTRIDER_ATTEMPT".to_owned(), id.to_string());
@@ -61,7 +67,7 @@ fn variables(own: Variables, job: &BTreeMap<String, String>) -> Variables {
         }
     }
     variables
-        .entry("GIT_ALLOW_PROTOCOL".to_owned())
+        .entry(ALLOWED.to_owned())
         .or_insert_with(|| PROTOCOLS.to_owned());
     for (key, value) in OFF {
         add_config(&mut variables, key, value);

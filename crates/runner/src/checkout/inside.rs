@@ -6,9 +6,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-use outrider_executor::{
-    BoxFuture, ExecResult, ExecutorError, Inside, Tool, ToolRequest,
-};
+use outrider_executor::{BoxFuture, ExecResult, ExecutorError, Inside, Tool, ToolRequest};
 use outrider_model::plan::Source;
 use outrider_model::report::{Exit, Usage};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};

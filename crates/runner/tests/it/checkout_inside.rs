@@ -88,7 +88,10 @@ async fn a_repository_that_is_there_becomes_what_git_would_make_of_it() {
         commit(&repository, path, content);
     }
     git(&repository, &["branch", "old"]);
-    git(&repository, &["rm", "-rq", "gone", "was-file", "was-folder"]);
+    git(
+        &repository,
+        &["rm", "-rq", "gone", "was-file", "was-folder"],
+    );
     commit(&repository, "was-file/now", "new");
     symlink("/etc", repository.join("was-folder")).unwrap();
     git(&repository, &["add", "."]);
@@ -170,7 +173,11 @@ async fn variables_of_a_job_run_nothing_on_the_host() {
         write(&programs, name, &format!("#!/bin/sh\n{touch}\n"));
         std::fs::set_permissions(programs.join(name), PermissionsExt::from_mode(0o755)).unwrap();
     }
-    write(&programs, ".gitconfig", &format!("[core]\nsshCommand = {touch}\nfsmonitor = {touch}\n"));
+    write(
+        &programs,
+        ".gitconfig",
+        &format!("[core]\nsshCommand = {touch}\nfsmonitor = {touch}\n"),
+    );
     let programs = programs.to_str().unwrap();
     let hostile = [
         ("PATH", programs),
@@ -223,7 +230,10 @@ async fn a_token_of_the_job_opens_a_repository_and_stays_on_the_host() {
     let host = Host::of(rig());
     for (token, passes) in [("t0k3n", true), ("wrong", false)] {
         let look = run("! grep -rqF t0k3n . && cat kept");
-        let mut task = task_of(vec![Step::Checkout(CheckoutStep::default()), Step::Run(look)]);
+        let mut task = task_of(vec![
+            Step::Checkout(CheckoutStep::default()),
+            Step::Run(look),
+        ]);
         task.payload.trigger = branch(server.url("shop"), "main");
         let variable = ("OUTRIDER_GIT_TOKEN".to_owned(), token.to_owned());
         task.payload.spec.environment = [variable].into_iter().collect();
@@ -271,7 +281,10 @@ async fn a_working_tree_gets_inside_and_borrows_nothing_from_the_host() {
     // It borrows itself.
     let source = place.path().join("source");
     let clone = ["clone", "-q", "--shared", lender.to_str().unwrap()];
-    git(place.path(), &[&clone[..], &[source.to_str().unwrap()]].concat());
+    git(
+        place.path(),
+        &[&clone[..], &[source.to_str().unwrap()]].concat(),
+    );
     write(&source, "kept", "uncommitted");
     write(&source, "new", "new");
     let script = "test ! -e .git/objects/info/alternates && git fsck --strict
@@ -305,7 +318,9 @@ async fn a_working_tree_gets_inside_and_borrows_nothing_from_the_host() {
 async fn a_cancel_ends_git_on_the_host() {
     let place = tempfile::tempdir().unwrap();
     origin(&place.path().join("shop"));
-    let noise: String = (0..40_000).map(|n| format!("{}\n", n * 7919 % 65_537)).collect();
+    let noise: String = (0..40_000)
+        .map(|n| format!("{}\n", n * 7919 % 65_537))
+        .collect();
     commit(&place.path().join("shop"), "large", &noise);
     let server = GitServer::start(place.path().to_owned()).await;
     server.set_fault(Fault::Hold);

@@ -102,7 +102,9 @@ impl Reader<'_> {
         loop {
             let byte = *self.body.get(self.at)?;
             self.at += 1;
-            value = value.checked_shl(7)?.checked_add(usize::from(byte & 0x7f))?;
+            value = value
+                .checked_shl(7)?
+                .checked_add(usize::from(byte & 0x7f))?;
             if byte & 0x80 == 0 {
                 return Some(value);
             }

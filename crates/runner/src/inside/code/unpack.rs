@@ -45,14 +45,7 @@ impl Target {
         fs::create_dir_all(&path).map_err(|error| failed(&path, &error))?;
         let repository = path.join(REPOSITORY);
         let found = if accepts == Accepts::Repository && is_there(&repository) {
-            match fs::read(repository.join("index")) {
-                Ok(index) => index::tracked(&index).map_or(Found::Unknown, Found::Repository),
-                // Nothing was checked out.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    Found::Repository(HashSet::new())
-                }
-                Err(_) => Found::Unknown,
-            }
+            tracked(&repository.join("index")).map_or(Found::Unknown, Found::Repository)
         } else {
             check_empty(&path, accepts)?;
             Found::Nothing
@@ -106,6 +99,16 @@ fn check_whole(rest: impl Read) -> io::Result<()> {
     match last.ends_with(WHOLE) {
         true => Ok(()),
         false => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
+/// The files of an index. Without one nothing was checked out.
+fn tracked(index: &Path) -> Option<HashSet<PathBuf>> {
+    match index.symlink_metadata() {
+        // A pipe would never end.
+        Ok(meta) if meta.is_file() => index::tracked(&fs::read(index).ok()?),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Some(HashSet::new()),
+        _ => None,
     }
 }
 
