@@ -14,6 +14,7 @@ use tokio::runtime::Builder;
 use crate::failure::Failure;
 
 /// A tool.
+#[derive(Clone, Copy)]
 pub enum Called<'a> {
     /// Runs a step that moves data.
     Step,

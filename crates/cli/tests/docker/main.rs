@@ -1,8 +1,4 @@
 //! Jobs in containers of a real Docker Engine: the conformance suite, and faults.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "these tests run beside real processes, in real time"
-)]
 
 #[expect(dead_code, reason = "the other tests use the rest")]
 #[path = "../common/mod.rs"]

@@ -147,7 +147,7 @@ impl OwnEngine {
     /// Leaves so many bytes free on the disk of an Engine that was
     /// [started on a small one](Self::start_on_small_disk).
     pub fn leave_free(&self, bytes: u64) {
-        let disk = statvfs(&self.disk()).expect("a file system");
+        let disk = statvfs(self.disk()).expect("a file system");
         let used = (disk.f_blocks - disk.f_bfree) * disk.f_frsize;
         mount(&self.disk(), &format!("remount,size={}", used + bytes));
     }

@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn every_version_names_its_files() {
-        let long = ["x".repeat(200); 3].join("/");
+        let long = vec!["x".repeat(200); 3].join("/");
         let odd = OsStr::from_bytes(b"a/\xff\nb");
         let names = [
             OsStr::new("a/one"),
