@@ -9,7 +9,7 @@ use outrider_executor::docker::{
 };
 
 use crate::args::duration;
-use crate::quantity::{bytes, cpu_millis};
+use crate::quantity::{bytes, cpu_millis, memory};
 
 /// How containers run.
 #[derive(Args, Clone, Debug, Default)]
@@ -28,7 +28,7 @@ pub struct DockerArgs {
     container_limit_cpu: Option<u64>,
     /// Memory for the primary container, for example 650Mi [default: as the job's resource_class
     /// says].
-    #[arg(long, env = "OUTRIDER_CONTAINER_LIMIT_MEMORY", value_parser = bytes, value_name = "SIZE")]
+    #[arg(long, env = "OUTRIDER_CONTAINER_LIMIT_MEMORY", value_parser = memory, value_name = "SIZE")]
     container_limit_memory: Option<u64>,
     /// How much the primary container may write to its own disk, for example 1Gi [default: any].
     #[arg(long, env = "OUTRIDER_CONTAINER_LIMIT_STORAGE", value_parser = bytes, value_name = "SIZE")]
@@ -45,7 +45,7 @@ pub struct DockerArgs {
     #[arg(long, env = "OUTRIDER_EXTRA_LIMIT_CPU", value_parser = cpu_millis, value_name = "CPU")]
     extra_limit_cpu: Option<u64>,
     /// Memory for each service container [default: as the job's resource_class says].
-    #[arg(long, env = "OUTRIDER_EXTRA_LIMIT_MEMORY", value_parser = bytes, value_name = "SIZE")]
+    #[arg(long, env = "OUTRIDER_EXTRA_LIMIT_MEMORY", value_parser = memory, value_name = "SIZE")]
     extra_limit_memory: Option<u64>,
     /// How much each service container may write to its own disk [default: any].
     #[arg(long, env = "OUTRIDER_EXTRA_LIMIT_STORAGE", value_parser = bytes, value_name = "SIZE")]

@@ -27,14 +27,29 @@ pub fn bytes(text: &str) -> Result<u64, String> {
     times(number, factor).ok_or_else(wrong)
 }
 
-/// Thousandths of a processor, more than none: `400m`, `2`, `0.5`.
+/// Memory of a container: engines refuse less than 6 MiB.
+pub fn memory(text: &str) -> Result<u64, String> {
+    let bytes = bytes(text)?;
+    if bytes < 6 << 20 {
+        let advice = "give it 6Mi or more";
+        return Err(format!("`{text}` is too little for a container: {advice}"));
+    }
+    Ok(bytes)
+}
+
+/// Thousandths of a processor: `400m`, `2`, `0.5`. Engines refuse less than ten.
 pub fn cpu_millis(text: &str) -> Result<u64, String> {
     let wrong = || format!("`{text}` is no number of processors: write for example 400m, 0.5 or 2");
     let (number, factor) = match text.strip_suffix('m') {
         Some(number) => (number, 1),
         None => (text, 1_000),
     };
-    times(number, factor).ok_or_else(wrong)
+    let millis = times(number, factor).ok_or_else(wrong)?;
+    if millis < 10 {
+        let advice = "give it 10m or more";
+        return Err(format!("`{text}` is too little for a container: {advice}"));
+    }
+    Ok(millis)
 }
 
 /// A decimal number times a factor, rounded up.
@@ -77,6 +92,16 @@ mod tests {
     fn processors_read_as_in_kubernetes() {
         for (text, millis) in [("400m", 400), ("2", 2_000), ("0.5", 500), ("1.25", 1_250)] {
             assert_eq!(cpu_millis(text), Ok(millis), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_no_engine_gives_is_refused() {
+        for (text, refused) in [("6Mi", false), ("5.9Mi", true), ("1", true)] {
+            assert_eq!(memory(text).is_err(), refused, "{text}");
+        }
+        for (text, refused) in [("10m", false), ("0.01", false), ("9m", true)] {
+            assert_eq!(cpu_millis(text).is_err(), refused, "{text}");
         }
     }
 

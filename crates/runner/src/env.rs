@@ -47,7 +47,8 @@ pub fn of_task(
     helper: Option<&Path>,
 ) -> BTreeMap<String, String> {
     let mut variables = match environment.variables() {
-        Some(own) => of_image(own, task),
+        // Those of the image and of its entry in the config; nothing of this host.
+        Some(own) => own.clone(),
         None => inherited(settings, task.payload.trigger.untrusted),
     };
     let given = secrets.variables.iter();
@@ -102,17 +103,6 @@ fn inherited(settings: &RunnerSettings, untrusted: bool) -> BTreeMap<String, Str
         .filter_map(|name| settings.inherited_environment.get_key_value(name))
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect()
-}
-
-/// What steps in a container see first: the variables of the image, and those that the config gives
-/// it. Nothing of this host.
-fn of_image(own: &BTreeMap<String, String>, task: &ClaimedTask) -> BTreeMap<String, String> {
-    let mut variables = own.clone();
-    if let EnvironmentKind::Docker { images } = &task.payload.spec.environment_kind {
-        let given = images.iter().take(1).flat_map(|image| &image.environment);
-        variables.extend(given.map(|(name, value)| (name.clone(), value.clone())));
-    }
-    variables
 }
 
 /// The folder of the helper, as steps see it: a container has its own.

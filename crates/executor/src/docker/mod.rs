@@ -83,6 +83,7 @@ impl Base {
         owner.sweep(&engine).await;
         let docker = engine.docker();
         let care = Care::new(docker.clone(), settings.images, folder)
+            .here(engine.socket().is_some())
             .of_builds(settings.build_cache)
             .sparing(program.volume());
         let care = Arc::new(care);

@@ -29,6 +29,8 @@ pub struct Care {
     engine: Docker,
     settings: ImageCare,
     builds: Option<BuildCacheCare>,
+    /// Whether the Engine's disk is one of this host.
+    is_here: bool,
     records: Records,
     programs: Programs,
     last: Mutex<Option<Instant>>,
@@ -41,6 +43,7 @@ impl Care {
             engine,
             settings,
             builds: None,
+            is_here: true,
             records: Records::new(owners.join("images")),
             programs: Programs::new(owners.join("programs")),
             last: Mutex::default(),
@@ -51,6 +54,13 @@ impl Care {
     #[must_use]
     pub const fn of_builds(mut self, builds: Option<BuildCacheCare>) -> Self {
         self.builds = builds;
+        self
+    }
+
+    /// Whether the Engine is on this host: otherwise no disk of this host is its own.
+    #[must_use]
+    pub const fn here(mut self, is_here: bool) -> Self {
+        self.is_here = is_here;
         self
     }
 
@@ -107,7 +117,7 @@ impl Care {
 
     /// How many bytes are missing. None: the Engine's disk is not to be seen from here.
     async fn short(&self) -> Option<u64> {
-        let min_free = self.settings.min_free?;
+        let min_free = self.settings.min_free.filter(|_| self.is_here)?;
         let root = self.engine.info().await.ok()?.docker_root_dir?;
         let disk = rustix::fs::statvfs(root.as_str()).ok()?;
         Some(min_free.saturating_sub(disk.f_bavail.saturating_mul(disk.f_frsize)))

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -141,7 +141,11 @@ impl Records {
     fn failed(&self, what: &str, error: io::Error) -> ExecutorError {
         let folder = self.folder.display();
         ExecutorError::infrastructure(
-            format!("cannot {what} the notes about pulled images in {folder}"),
+            format!(
+                "cannot {what} the notes about pulled images in {folder}\n\
+                 if one of them is damaged, remove it, and with it the image that it names: \
+                 who may use that image is not known any more"
+            ),
             error,
         )
     }
@@ -150,7 +154,10 @@ impl Records {
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     // One name is enough under the lock; what a killed runner left is overwritten.
     let new = path.with_extension("new");
-    fs::write(&new, bytes)?;
+    let mut file = fs::File::create(&new)?;
+    file.write_all(bytes)?;
+    // Half a note would say nothing of who may use the image.
+    file.sync_data()?;
     fs::rename(&new, path)
 }
 
@@ -162,11 +169,16 @@ fn remove(path: &Path) -> io::Result<()> {
 }
 
 fn read(path: &Path) -> io::Result<Option<(Record, SystemTime)>> {
+    let name =
+        |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
     let found = fs::read(path).and_then(|bytes| Ok((bytes, fs::metadata(path)?.modified()?)));
     match found {
-        Ok((bytes, used)) => Ok(Some((serde_json::from_slice(&bytes)?, used))),
+        Ok((bytes, used)) => match serde_json::from_slice(&bytes) {
+            Ok(record) => Ok(Some((record, used))),
+            Err(error) => Err(name(error.into())),
+        },
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
+        Err(error) => Err(name(error)),
     }
 }
 

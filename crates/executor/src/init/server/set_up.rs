@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use outrider_model::AttemptId;
@@ -238,47 +239,81 @@ async fn knows_pipefail(prepared: &Prepared, variables: &BTreeMap<String, String
 /// Where scripts are: in a folder of ours that others can only pass through, each readable for its
 /// user alone.
 pub(super) struct Scripts {
-    path: PathBuf,
-    folder: OwnedFd,
+    attempt: AttemptId,
+    home: PathBuf,
+    folder: Mutex<Folder>,
     count: AtomicUsize,
+}
+
+struct Folder {
+    path: PathBuf,
+    opened: OwnedFd,
 }
 
 impl Scripts {
     fn make(attempt: AttemptId, home: &Path) -> Result<Self, ExecutorError> {
-        let make = |parent: &Path| {
-            let path = parent.join(format!(".outrider-{attempt}"));
-            // It must be new: what is there could be a link to anywhere.
-            DirBuilder::new().mode(0o711).create(&path)?;
-            let folder = OwnedFd::from(File::open(&path)?);
-            let count = AtomicUsize::new(0);
-            Ok(Self {
-                path,
-                folder,
-                count,
-            })
-        };
-        let made = make(Path::new("/tmp")).or_else(|_| make(home));
-        made.map_err(|error| infrastructure("there is no place for the steps' scripts", error))
+        let folder = Folder::make(attempt, 0, home);
+        let folder = folder
+            .map_err(|error| infrastructure("there is no place for the steps' scripts", error))?;
+        Ok(Self {
+            attempt,
+            home: home.to_owned(),
+            folder: Mutex::new(folder),
+            count: AtomicUsize::new(0),
+        })
     }
 
-    /// Writes a script, and says where it is.
+    /// Writes a script, and says where it is. The folder is made anew where a step has removed it:
+    /// many clean up all of `/tmp`.
     pub fn write(&self, text: &str, owner: Option<&Credentials>) -> io::Result<PathBuf> {
         let number = self.count.fetch_add(1, Ordering::Relaxed);
+        let mut folder = self.folder();
+        match folder.write(number, text, owner) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                *folder = Folder::make(self.attempt, number, &self.home)?;
+                folder.write(number, text, owner)
+            }
+            written => written,
+        }
+    }
+
+    /// Nothing runs any more that needs them.
+    pub fn remove(&self) {
+        let _ = crate::process::remove_all(&self.folder().path);
+    }
+
+    fn folder(&self) -> MutexGuard<'_, Folder> {
+        self.folder.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Folder {
+    fn make(attempt: AttemptId, number: usize, home: &Path) -> io::Result<Self> {
+        let make = |parent: &Path| {
+            let name = match number {
+                0 => format!(".outrider-{attempt}"),
+                number => format!(".outrider-{attempt}-{number}"),
+            };
+            let path = parent.join(name);
+            // It must be new: what is there could be a link to anywhere.
+            DirBuilder::new().mode(0o711).create(&path)?;
+            let opened = File::open(&path)?.into();
+            Ok(Self { path, opened })
+        };
+        make(Path::new("/tmp")).or_else(|_: io::Error| make(home))
+    }
+
+    fn write(&self, number: usize, text: &str, owner: Option<&Credentials>) -> io::Result<PathBuf> {
         let name = format!("{number}.sh");
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         // Through the descriptor: whoever puts another folder in the place of ours gains nothing.
         let mode = Mode::RUSR | Mode::WUSR;
-        let mut file = File::from(openat(&self.folder, &name, flags, mode)?);
+        let mut file = File::from(openat(&self.opened, &name, flags, mode)?);
         file.write_all(text.as_bytes())?;
         if let Some(owner) = owner {
             let (uid, gid) = (Uid::from_raw(owner.uid), Gid::from_raw(owner.gid));
             rustix::fs::fchown(&file, Some(uid), Some(gid))?;
         }
         Ok(self.path.join(name))
-    }
-
-    /// Nothing runs any more that needs them.
-    pub fn remove(&self) {
-        let _ = crate::process::remove_all(&self.path);
     }
 }
