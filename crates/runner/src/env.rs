@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use outrider_api::data::TaskSecrets;
 use outrider_executor::{Environment, Files, SHELL_ENV};
 use outrider_model::claim::ClaimedTask;
-use outrider_model::plan::{EnvironmentKind, Source, Trigger};
+use outrider_model::plan::{Source, Trigger};
 
 use crate::{RunnerSettings, helper};
 
