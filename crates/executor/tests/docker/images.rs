@@ -191,6 +191,8 @@ async fn what_a_job_may_see_is_not_for_others() {
     registry.forget(&pushed).await;
 }
 
+const MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+
 /// A registry that claims to have everything, and has nothing. Until the test ends.
 fn impostor() -> SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -208,12 +210,22 @@ fn claim(mut stream: std::net::TcpStream) {
     let request = lines.next().and_then(Result::ok).unwrap_or_default();
     let path = request.split(' ').nth(1).unwrap_or_default();
     let digest = path.rsplit('/').next().unwrap_or_default();
+    let zeros = "0".repeat(64);
+    let body = format!(
+        r#"{{"schemaVersion": 2, "mediaType": "{MANIFEST}", "layers": [], "config": {{"mediaType":
+        "application/vnd.docker.container.image.v1+json", "size": 1, "digest": "sha256:{zeros}"}}}}"#
+    );
     // Nobody waits for an answer that has gone.
     let _ = write!(
         stream,
-        "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\
-         Content-Type: application/vnd.docker.distribution.manifest.v2+json\r\n\
-         Docker-Content-Digest: {digest}\r\n\r\n{{}}"
+        "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: {MANIFEST}\r\n\
+         Content-Length: {}\r\nDocker-Content-Digest: {digest}\r\n\r\n{}",
+        body.len(),
+        if request.starts_with("HEAD") {
+            ""
+        } else {
+            &body
+        }
     );
 }
 
