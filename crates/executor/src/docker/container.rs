@@ -93,7 +93,7 @@ impl Primary<'_> {
         confine(&mut config, self.privileges);
         if self.privileges.read_only_root {
             config.readonly_rootfs = Some(true);
-            config.tmpfs = Some(scratch());
+            config.tmpfs = Some(scratch(self.podman));
             let volumes = self.writable.iter().map(|path| anonymous_volume(path));
             config.mounts.get_or_insert_default().extend(volumes);
         }
@@ -154,16 +154,15 @@ fn anonymous_volume(path: &str) -> Mount {
     }
 }
 
-fn scratch() -> HashMap<String, String> {
+fn scratch(podman: bool) -> HashMap<String, String> {
+    // Podman copies into them what the image has there, and without root it often cannot.
+    let options = match podman {
+        true => "rw,exec,nosuid,nodev,mode=1777,notmpcopyup",
+        false => "rw,exec,nosuid,nodev,mode=1777",
+    };
     SCRATCH
-        .iter()
-        .map(|path| {
-            (
-                (*path).to_owned(),
-                "rw,exec,nosuid,nodev,mode=1777".to_owned(),
-            )
-        })
-        .collect()
+        .map(|path| (path.to_owned(), options.to_owned()))
+        .into()
 }
 
 #[cfg(test)]

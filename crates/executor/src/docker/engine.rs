@@ -1,6 +1,7 @@
 //! The Engine: where it is, whether it answers, and what its errors mean.
 
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ pub(super) struct Engine {
     address: String,
     info: SystemInfo,
     podman: bool,
+    rootless: bool,
 }
 
 impl Engine {
@@ -41,11 +43,13 @@ impl Engine {
         check_version(docker.client_version(), &version, &address)?;
         let docker = speak(docker);
         let info = docker.info().await.map_err(unreachable)?;
+        let podman = is_podman(&version);
         Ok(Self {
+            rootless: security(&info, "rootless").is_some() || podman && is_of_a_user(&address),
             docker,
             address,
             info,
-            podman: is_podman(&version),
+            podman,
         })
     }
 
@@ -62,6 +66,22 @@ impl Engine {
     /// Whether it is Podman.
     pub const fn is_podman(&self) -> bool {
         self.podman
+    }
+
+    /// Whether it runs without root's rights.
+    pub const fn is_rootless(&self) -> bool {
+        self.rootless
+    }
+
+    /// Whether root of a container is another user of the host than root of the Engine. The
+    /// Engine's own socket is of no use in such containers.
+    pub fn remaps_users(&self) -> bool {
+        self.security("userns").is_some()
+    }
+
+    /// An entry of the Engine's security options.
+    pub fn security(&self, name: &str) -> Option<&str> {
+        security(&self.info, name)
     }
 
     /// Where it is, as `DOCKER_HOST` has it.
@@ -158,6 +178,19 @@ fn deepest(error: &dyn std::error::Error) -> String {
 fn is_podman(version: &SystemVersion) -> bool {
     let mut components = version.components.iter().flatten();
     components.any(|component| component.name.to_ascii_lowercase().contains("podman"))
+}
+
+fn security<'a>(info: &'a SystemInfo, name: &str) -> Option<&'a str> {
+    let options = info.security_options.iter().flatten();
+    let is_it = |option: &&String| option.split(',').any(|part| part == format!("name={name}"));
+    options.into_iter().find(is_it).map(String::as_str)
+}
+
+/// Podman does not say that it runs without root in any answer that the client understands. It
+/// shows in whose its socket is.
+fn is_of_a_user(address: &str) -> bool {
+    let socket = address.strip_prefix("unix://").map(std::fs::metadata);
+    socket.is_some_and(|found| found.is_ok_and(|it| it.uid() != 0))
 }
 
 /// `spoken` is the newest version that both sides know, if they have one in common.

@@ -32,7 +32,9 @@ pub(super) struct Host {
 }
 
 impl Host {
-    pub fn of(info: &SystemInfo) -> Self {
+    pub fn of(info: &SystemInfo, rootless: bool) -> Self {
+        // Podman says of version 1 what root could do, and then passes over every limit.
+        let can = |said: Option<bool>| said.unwrap_or(true) && !(rootless && is_version_1(info));
         let positive = |number: Option<i64>| {
             number
                 .and_then(|number| u64::try_from(number).ok())
@@ -41,13 +43,19 @@ impl Host {
         Self {
             cpu_millis: positive(info.ncpu).map(|processors| processors * 1_000),
             memory: positive(info.mem_total),
-            limits_cpu: info.cpu_cfs_quota.unwrap_or(true),
-            limits_memory: info.memory_limit.unwrap_or(true),
-            limits_swap: info.swap_limit.unwrap_or(true),
-            limits_pids: info.pids_limit.unwrap_or(true),
+            limits_cpu: can(info.cpu_cfs_quota),
+            limits_memory: can(info.memory_limit),
+            limits_swap: can(info.swap_limit),
+            limits_pids: can(info.pids_limit),
             limits_storage: limits_storage(info),
         }
     }
+}
+
+/// Of the cgroups of the Engine's host.
+pub(super) fn is_version_1(info: &SystemInfo) -> bool {
+    let version = info.cgroup_version.as_ref();
+    version.is_none_or(|version| version.to_string() != "2")
 }
 
 /// Whether the storage driver can bound what a container writes. overlay2 can where it lies on xfs
@@ -90,6 +98,8 @@ pub(super) fn shared_memory(limits: &Limits, host: &Host) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use bollard::models::SystemInfoCgroupVersionEnum;
+
     use super::*;
 
     const HOST: Host = Host {
@@ -135,6 +145,24 @@ mod tests {
         };
         let limits = effective(&Limits::default(), Some("small"), &weak);
         assert_eq!((limits.memory, limits.pids), (None, None));
+    }
+
+    #[test]
+    fn without_root_only_version_2_has_limits() {
+        let info = |version| SystemInfo {
+            cgroup_version: Some(version),
+            memory_limit: Some(true),
+            pids_limit: Some(false),
+            ..SystemInfo::default()
+        };
+        let (one, two) = (
+            info(SystemInfoCgroupVersionEnum::_1),
+            info(SystemInfoCgroupVersionEnum::_2),
+        );
+        assert!(Host::of(&one, false).limits_memory);
+        assert!(!Host::of(&one, true).limits_memory);
+        assert!(Host::of(&two, true).limits_memory);
+        assert!(!Host::of(&two, true).limits_pids, "as the Engine says");
     }
 
     #[test]

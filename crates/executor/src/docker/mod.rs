@@ -97,7 +97,7 @@ impl Base {
             Patience::default(),
         );
         Ok(Self {
-            host: Host::of(engine.info()),
+            host: Host::of(engine.info(), engine.is_rootless()),
             images,
             care,
             engine: Arc::new(engine),

@@ -50,6 +50,9 @@ impl<'a> Preparation<'a> {
         let Some((primary, beside)) = images.split_first() else {
             return Err(refused("it names no image"));
         };
+        if request.wants_docker && settings.privileges.docker_socket && base.engine.remaps_users() {
+            return Err(socket_is_useless());
+        }
         let class = request.resource_class.as_deref();
         Ok(Self {
             base,
@@ -304,6 +307,15 @@ impl Preparation<'_> {
 /// The group that may use a socket.
 fn group(socket: &str) -> Option<u32> {
     std::fs::metadata(socket).ok().map(|it| it.gid())
+}
+
+fn socket_is_useless() -> ExecutorError {
+    ExecutorError::infrastructure(
+        "the job wants the Engine's socket, which no user of a container may use here: the Engine \
+         runs with --userns-remap\n\
+         let the job run with an Engine without it",
+        None,
+    )
 }
 
 fn refused(why: &str) -> ExecutorError {
