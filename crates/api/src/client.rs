@@ -123,6 +123,17 @@ pub fn use_ring() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
+/// A client that trusts these certificates and the system's. A system that has none is no reason to
+/// fail: it may call servers without TLS.
+fn trusting(
+    builder: impl Fn() -> reqwest::ClientBuilder,
+    certificates: &[reqwest::Certificate],
+) -> reqwest::Result<reqwest::Client> {
+    let own = || certificates.iter().cloned();
+    let both = builder().tls_certs_merge(own()).build();
+    both.or_else(|_| builder().tls_certs_only(own()).build())
+}
+
 impl Client {
     /// A client for one server and one token.
     pub fn new(settings: &ClientSettings) -> Result<Self> {
@@ -145,22 +156,24 @@ impl Client {
                 .map_err(|error| wrong(format!("the CA file cannot be read: {error}")))?,
             None => Vec::new(),
         };
-        let builder = || {
+        let direct = || {
             reqwest::Client::builder()
                 .user_agent(concat!("outrider/", env!("CARGO_PKG_VERSION")))
                 .http1_only()
                 .tcp_nodelay(true)
                 .connect_timeout(Duration::from_secs(10))
-                .tls_certs_merge(certificates.clone())
         };
-        let mut own = builder().default_headers(HeaderMap::from_iter([(AUTHORIZATION, bearer)]));
-        if base.starts_with("http://") {
-            own = own.no_proxy();
-        }
-        let build = |builder: reqwest::ClientBuilder| {
-            builder.build().map_err(|error| wrong(error.to_string()))
+        let headers = HeaderMap::from_iter([(AUTHORIZATION, bearer)]);
+        let own = || {
+            let own = direct().default_headers(headers.clone());
+            match base.starts_with("http://") {
+                true => own.no_proxy(),
+                false => own,
+            }
         };
-        let (http, direct) = (build(own)?, build(builder())?);
+        let wrong = |error: reqwest::Error| wrong(error.to_string());
+        let http = trusting(own, &certificates).map_err(wrong)?;
+        let direct = trusting(direct, &certificates).map_err(wrong)?;
         Ok(Self { http, direct, base })
     }
 

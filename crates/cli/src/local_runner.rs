@@ -10,7 +10,7 @@ use outrider_api::client::{Client, ClientSettings};
 use outrider_api::tokens::{CreateToken, TokenScope};
 use outrider_executor::Executor;
 use outrider_executor::by_kind::{ByKind, Route};
-use outrider_executor::docker::DockerExecutor;
+use outrider_executor::docker::{DockerExecutor, own_container_id};
 use outrider_executor::process::{ProcessExecutor, ProcessSettings};
 use outrider_model::ClassName;
 use outrider_model::secret::Token;
@@ -208,6 +208,22 @@ pub async fn class_token(core: &Core, class: &ClassName) -> Result<Token, Failur
     let created = core.create_token(&request).await;
     let created = created.map_err(|error| Failure::internal("make a token", error))?;
     Ok(Token::presented(created.token))
+}
+
+/// What stands for the runner's own container in its name.
+pub const CONTAINER: &str = "{container}";
+
+/// What a runner is called that was given this name.
+pub fn name(given: Option<String>) -> Result<String, Failure> {
+    let name = given.unwrap_or_else(hostname);
+    if !name.contains(CONTAINER) {
+        return Ok(name);
+    }
+    let id = own_container_id().ok_or_else(|| {
+        let message = format!("the runner's name has {CONTAINER}, and it is in no container");
+        Failure::new(code::BAD_SETTINGS, message).advise("Give it another --name.")
+    })?;
+    Ok(name.replace(CONTAINER, &id[..12]))
 }
 
 /// What this host is called.

@@ -1,5 +1,7 @@
 //! `outrider runner`
 
+mod install_command;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -24,6 +26,9 @@ pub enum RunnerVerb {
     /// Claim tasks from a server and run them, until told to end: the first SIGTERM drains, a
     /// second one stops.
     Start(Box<StartArgs>),
+    /// Make a token, and print the one line that starts a runner with it, on any host. Run the line
+    /// again for one more.
+    InstallCommand(Box<install_command::InstallArgs>),
 }
 
 /// Every setting has one name: as a flag, as OUTRIDER_… in the environment, and in the YAML file.
@@ -35,7 +40,8 @@ pub struct StartArgs {
     /// A YAML file with any of these settings, for example `slots: 4`.
     #[arg(long, env = "OUTRIDER_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
-    /// What you call this runner [default: the host's name].
+    /// What you call this runner; `{container}` in it becomes the id of the container that the
+    /// runner itself is in [default: the host's name].
     #[arg(long, env = "OUTRIDER_NAME", value_name = "NAME")]
     name: Option<String>,
     /// How many tasks it runs at once.
@@ -87,7 +93,14 @@ pub enum ExecutorKind {
 
 /// Does it.
 pub async fn run(verb: RunnerVerb) -> Result<ExitCode, Failure> {
-    let RunnerVerb::Start(args) = verb;
+    match verb {
+        RunnerVerb::Start(args) => start(*args).await?,
+        RunnerVerb::InstallCommand(args) => install_command::run(*args).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn start(args: StartArgs) -> Result<(), Failure> {
     let shutdown = Shutdown::new();
     let settings = args.settings()?;
     let started = format!(
@@ -100,14 +113,13 @@ pub async fn run(verb: RunnerVerb) -> Result<ExitCode, Failure> {
     say!("{started}");
     let tasks = Tasks::new();
     tasks.spawn(async move { shutdown.listen_to_signals().await });
-    runner.ended().await?;
-    Ok(ExitCode::SUCCESS)
+    runner.ended().await
 }
 
 impl StartArgs {
     fn settings(&self) -> Result<Settings, Failure> {
         let data = self.data.clone().map_or_else(paths::runner_data, Ok)?;
-        let name = self.name.clone().unwrap_or_else(local_runner::hostname);
+        let name = local_runner::name(self.name.clone())?;
         let server = self.connection.settings()?;
         Ok(Settings {
             slots: self.slots,

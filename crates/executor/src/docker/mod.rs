@@ -15,6 +15,7 @@ mod entrypoint;
 mod environment;
 pub mod image;
 mod limits;
+mod own_container;
 mod owner;
 mod prepare;
 mod program;
@@ -22,6 +23,7 @@ pub mod reach;
 pub mod service;
 mod settings;
 mod settle;
+mod socket;
 mod stream;
 
 use std::sync::Arc;
@@ -35,12 +37,15 @@ use self::care::Care;
 use self::engine::Engine;
 use self::image::{HostLogins, Images, Patience};
 use self::limits::Host;
+use self::own_container::OwnContainer;
+pub use self::own_container::own_container_id;
 use self::owner::{Owner, remove_attempt};
 use self::prepare::Preparation;
 use self::program::Program;
 pub use self::settings::{
     BuildCacheCare, DockerSettings, ImageCare, Limits, Privileges, PullPolicy,
 };
+use self::socket::Socket;
 use crate::{Environment, Executor, ExecutorError, Finding, Handle, PrepareRequest};
 
 /// Finds the containers of an attempt again: by their label.
@@ -64,6 +69,8 @@ struct Base {
     engine: Arc<Engine>,
     host: Host,
     owner: Owner,
+    /// For jobs that may have it.
+    socket: Option<Socket>,
     images: Images,
     care: Arc<Care>,
     program: Program,
@@ -75,8 +82,11 @@ impl Base {
     async fn find(settings: &DockerSettings) -> Result<Self, ExecutorError> {
         let engine = Engine::connect(settings.engine.as_deref()).await?;
         let program = Program::load(settings.program.clone()).await?;
+        let own = OwnContainer::find(&engine).await?;
+        let socket = socket(settings, &engine, own.as_ref());
         let folder = &settings.owners;
-        let owner = Owner::claim(folder, &settings.runner_name).map_err(|error| {
+        let start = own.map(|own| own.start);
+        let owner = Owner::claim(folder, &settings.runner_name, start).map_err(|error| {
             let message = format!("no lock could be made in `{}`", folder.display());
             ExecutorError::infrastructure(message, error)
         })?;
@@ -102,6 +112,7 @@ impl Base {
             care,
             engine: Arc::new(engine),
             owner,
+            socket,
             program,
             program_is_there: OnceCell::new(),
         })
@@ -113,6 +124,25 @@ impl Base {
         let refilled = self.program.ensure(&self.engine, image).await;
         refilled.unwrap_or(false)
     }
+}
+
+/// The socket that jobs get, if the owner of the runner lets them have one.
+fn socket(
+    settings: &DockerSettings,
+    engine: &Engine,
+    own: Option<&OwnContainer>,
+) -> Option<Socket> {
+    if !settings.privileges.docker_socket {
+        return None;
+    }
+    let socket = Socket::find(engine, own);
+    if socket.is_none() {
+        let address = engine.address();
+        tracing::warn!(
+            "jobs get no Engine: {address} is no socket of its host that can be mounted"
+        );
+    }
+    socket
 }
 
 impl DockerExecutor {

@@ -1,9 +1,11 @@
 //! Whose a container is, and what is done about those whose owner is gone.
 //!
 //! An owner is a process with an executor. As long as it lives it holds a lock on a file that is
-//! named after it; the kernel gives the lock back however the process ends.
+//! named after it; the kernel gives the lock back however the process ends. An owner that itself
+//! runs in a container may take that file with it: its containers name its own one too, and the
+//! Engine says whether that still runs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -11,17 +13,23 @@ use std::path::{Path, PathBuf};
 
 use bollard::Docker;
 use bollard::errors::Error;
+use bollard::models::ContainerSummary;
 use bollard::query_parameters::{ListContainersOptionsBuilder, RemoveContainerOptionsBuilder};
 use outrider_model::AttemptId;
 use rustix::fs::{FlockOperation, flock};
 use tokio::time::{Duration, Instant, sleep};
 
 use super::engine::{Engine, status};
+use super::own_container::Start;
 use super::settle::settled;
 use crate::ExecutorError;
 
 /// The process that made a container.
 const OWNER: &str = "outrider.owner";
+/// The container that this process runs in.
+const OWNER_CONTAINER: &str = "outrider.owner-container";
+/// When that was started: the process of another start is another owner.
+const OWNER_START: &str = "outrider.owner-start";
 /// The attempt that a container was made for.
 const ATTEMPT: &str = "outrider.attempt";
 /// What a container is for.
@@ -47,13 +55,14 @@ pub(super) enum Role {
 pub(super) struct Owner {
     id: String,
     runner: String,
+    container: Option<Start>,
     path: PathBuf,
     _lock: File,
 }
 
 impl Owner {
-    /// Takes a new name, and locks it.
-    pub fn claim(folder: &Path, runner: &str) -> io::Result<Self> {
+    /// Takes a new name, and locks it. `container` is the one that this process runs in.
+    pub fn claim(folder: &Path, runner: &str, container: Option<Start>) -> io::Result<Self> {
         DirBuilder::new()
             .mode(0o700)
             .recursive(true)
@@ -73,6 +82,7 @@ impl Owner {
         Ok(Self {
             id,
             runner: runner.to_owned(),
+            container,
             path,
             _lock: lock,
         })
@@ -84,14 +94,22 @@ impl Owner {
             Role::Primary => "primary",
             Role::Service => "service",
         };
+        let container = self.container.iter().flat_map(|start| {
+            [
+                (OWNER_CONTAINER, start.id.clone()),
+                (OWNER_START, start.at.clone()),
+            ]
+        });
         [
             (OWNER, self.id.clone()),
             (ATTEMPT, attempt.to_string()),
             (ROLE, role.to_owned()),
             (RUNNER, self.runner.clone()),
         ]
+        .into_iter()
+        .chain(container)
         .map(|(name, value)| (name.to_owned(), value))
-        .into()
+        .collect()
     }
 
     /// Removes the containers of owners that are gone. What cannot be removed keeps its lock file,
@@ -102,6 +120,9 @@ impl Owner {
             if remove_labelled(engine, OWNER, &dead.id).await.is_ok() {
                 let _ = fs::remove_file(&dead.path);
             }
+        }
+        if let Err(error) = remove_orphans(engine).await {
+            tracing::warn!(%error, "cannot look for what runners in containers have left");
         }
     }
 }
@@ -141,20 +162,53 @@ pub(super) async fn remove_attempt(
     remove_labelled(engine, ATTEMPT, &attempt.to_string()).await
 }
 
+/// Removes what owners have left whose own container is gone, stands still or was started anew.
+async fn remove_orphans(engine: &Engine) -> Result<(), ExecutorError> {
+    let found = labelled(engine, OWNER_CONTAINER).await?;
+    let owned = found.into_iter().filter_map(|container| {
+        let start = owner_start(container.labels.as_ref()?)?;
+        Some((container.id?, start))
+    });
+    let owned: Vec<_> = owned.collect();
+    let owners: HashSet<_> = owned.iter().map(|(_, start)| start).collect();
+    let mut dead = HashSet::new();
+    for owner in owners {
+        if Start::of(engine, &owner.id).await?.as_ref() != Some(owner) {
+            dead.insert(owner);
+        }
+    }
+    for (container, _) in owned.iter().filter(|(_, owner)| dead.contains(owner)) {
+        remove(engine, container).await?;
+    }
+    Ok(())
+}
+
+fn owner_start(labels: &HashMap<String, String>) -> Option<Start> {
+    Some(Start {
+        id: labels.get(OWNER_CONTAINER)?.clone(),
+        at: labels.get(OWNER_START)?.clone(),
+    })
+}
+
 async fn remove_labelled(engine: &Engine, label: &str, value: &str) -> Result<(), ExecutorError> {
-    let filters = HashMap::from([("label".to_owned(), vec![format!("{label}={value}")])]);
+    let found = labelled(engine, &format!("{label}={value}")).await?;
+    for id in found.into_iter().filter_map(|container| container.id) {
+        remove(engine, &id).await?;
+    }
+    Ok(())
+}
+
+/// All containers with a label: `NAME`, or `NAME=VALUE`.
+async fn labelled(engine: &Engine, label: &str) -> Result<Vec<ContainerSummary>, ExecutorError> {
+    let filters = HashMap::from([("label".to_owned(), vec![label.to_owned()])]);
     let options = ListContainersOptionsBuilder::new()
         .all(true)
         .filters(&filters)
         .build();
     let list = || engine.docker().list_containers(Some(options.clone()));
-    let found = settled(list)
+    settled(list)
         .await
-        .map_err(|error| engine.error("containers that were left could not be found", error))?;
-    for id in found.into_iter().filter_map(|container| container.id) {
-        remove(engine, &id).await?;
-    }
-    Ok(())
+        .map_err(|error| engine.error("containers that were left could not be found", error))
 }
 
 /// Removes a container; it may be gone already. When this returns `Ok`, it is.
@@ -195,7 +249,7 @@ mod tests {
     #[test]
     fn an_owner_is_alive_as_long_as_it_holds_its_lock() {
         let folder = tempfile::tempdir().expect("a folder");
-        let claim = || Owner::claim(folder.path(), "a runner").expect("claimed");
+        let claim = || Owner::claim(folder.path(), "a runner", None).expect("claimed");
         let dead = || {
             let dead = Dead::all(folder.path()).into_iter();
             dead.map(|dead| dead.id).collect::<Vec<_>>()
@@ -211,10 +265,16 @@ mod tests {
     #[test]
     fn labels_carry_any_name() {
         let folder = tempfile::tempdir().expect("a folder");
-        let owner = Owner::claim(folder.path(), "a \"b\" ü/=,").expect("claimed");
+        let start = Start {
+            id: "0123".to_owned(),
+            at: "2026-01-01T00:00:00.000000001Z".to_owned(),
+        };
+        let name = "a \"b\" ü/=,";
+        let owner = Owner::claim(folder.path(), name, Some(start.clone())).expect("claimed");
         let attempt = AttemptId::from_bytes([7; 16]);
         let labels = owner.labels(attempt, Role::Primary);
-        assert_eq!(labels[RUNNER], "a \"b\" ü/=,");
+        assert_eq!(labels[RUNNER], name);
         assert_eq!(labels[ATTEMPT], attempt.to_string());
+        assert_eq!(owner_start(&labels), Some(start));
     }
 }

@@ -1,6 +1,5 @@
 //! From a request to a container that waits for steps.
 
-use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +19,7 @@ use super::limits::effective;
 use super::owner::{self, Role};
 use super::service::{Services, ServicesRequest, Supervisor};
 use super::settings::{DockerSettings, Limits};
+use super::socket::Socket;
 use super::stream::attach;
 use crate::init::{InitClient, SetUp};
 use crate::{ExecutorError, Fault, PrepareRequest};
@@ -123,7 +123,7 @@ impl Preparation<'_> {
             limits: &self.limits,
             host: &base.host,
             privileges: &self.settings.privileges,
-            socket: self.socket(),
+            socket: self.socket().map(|socket| socket.path.as_str()),
             writable: self.writable(),
             podman: base.engine.is_podman(),
         };
@@ -272,7 +272,7 @@ impl Preparation<'_> {
         SetUp {
             attempt: self.request.attempt,
             user: primary.user.clone().or(image.user),
-            extra_groups: self.socket().and_then(group).into_iter().collect(),
+            extra_groups: self.socket().and_then(|it| it.group).into_iter().collect(),
             environment: own.chain(more).collect(),
             working_directory: self.request.working_directory.clone(),
             hosts: self.names(),
@@ -290,9 +290,9 @@ impl Preparation<'_> {
     }
 
     /// The Engine's socket, if this job wants it and may have it.
-    fn socket(&self) -> Option<&str> {
-        let allowed = self.request.wants_docker && self.settings.privileges.docker_socket;
-        self.base.engine.socket().filter(|_| allowed)?.to_str()
+    fn socket(&self) -> Option<&Socket> {
+        let socket = self.base.socket.as_ref();
+        socket.filter(|_| self.request.wants_docker)
     }
 
     /// Where people may write although the root is read-only: at home, and where the job works.
@@ -302,11 +302,6 @@ impl Preparation<'_> {
         let own = own.filter(|path| path.starts_with('/') && path != "/");
         homes.into_iter().chain(own).collect()
     }
-}
-
-/// The group that may use a socket.
-fn group(socket: &str) -> Option<u32> {
-    std::fs::metadata(socket).ok().map(|it| it.gid())
 }
 
 fn socket_is_useless() -> ExecutorError {
