@@ -190,7 +190,7 @@ mod tests {
         for length in 0..index.len() {
             assert_eq!(tracked(&index[..length]), None, "{length}");
         }
-        let mut split = index.clone();
+        let mut split = index;
         let at = split.len() - 20;
         split.splice(at..at, *b"link\0\0\0\0");
         assert_eq!(tracked(&split), None);
