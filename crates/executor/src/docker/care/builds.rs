@@ -83,7 +83,7 @@ impl Care {
     }
 }
 
-/// The client only knows the newer name.
+/// The client only knows the newer name, which an older Engine does not: it would keep nothing.
 fn speaking_its_version(engine: &Docker) -> Docker {
     let engine = engine.clone();
     if engine.client_version() >= RENAMED {
