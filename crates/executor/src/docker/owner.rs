@@ -16,6 +16,7 @@ use outrider_model::AttemptId;
 use rustix::fs::{FlockOperation, flock};
 use tokio::time::{Duration, Instant, sleep};
 
+use super::answer::answered;
 use super::engine::{Engine, status};
 use super::settle::settled;
 use crate::ExecutorError;
@@ -147,7 +148,8 @@ async fn remove_labelled(engine: &Engine, label: &str, value: &str) -> Result<()
         .all(true)
         .filters(&filters)
         .build();
-    let list = || engine.docker().list_containers(Some(options.clone()));
+    let docker = engine.docker();
+    let list = || answered(docker, docker.list_containers(Some(options.clone())));
     let found = settled(list)
         .await
         .map_err(|error| engine.error("containers that were left could not be found", error))?;
