@@ -5,9 +5,12 @@ use std::process::{ExitCode, ExitStatus, Stdio};
 
 use anyhow::{Context, Result};
 
-use crate::command::{answers, cargo, status};
+use crate::command::{answers, cargo, is_root, status};
 use crate::engine::{self, Engine};
 use crate::{prerequisites, tools};
+
+/// Tests that only root can run, by how their names begin.
+const FOR_ROOT: &str = "own_engine::";
 
 /// Runs doc tests, then all others, and ends with the test runner's summary. With arguments, only
 /// the tests that they select.
@@ -26,14 +29,19 @@ pub fn run(arguments: &[String]) -> Result<ExitCode> {
         ]))?),
         _ => None,
     };
+    let left_out = (!is_root()).then(|| {
+        println!("left out: {FOR_ROOT}*, which start Docker Engines of their own: run `sudo cargo xtask test`");
+        FOR_ROOT
+    });
     let tested = if answers(&mut cargo(["nextest", "--version"])) {
         status(
             cargo(["nextest", "run", "--workspace", "--no-fail-fast"])
+                .args(left_out.map(|tests| format!("--filterset=not test(/^{tests}/)")))
                 .args(arguments)
                 .env(engine::VARIABLE, address),
         )?
     } else {
-        plain(arguments, &address)?
+        plain(arguments, left_out, &address)?
     };
     let failed = documented.filter(|ended| !ended.success());
     if failed.is_some() {
@@ -46,12 +54,15 @@ pub fn run(arguments: &[String]) -> Result<ExitCode> {
 
 /// Without nextest: cargo's own runner, which has a summary for each binary only. It is passed on
 /// line by line, and added up.
-fn plain(arguments: &[String], engine: &str) -> Result<ExitStatus> {
+fn plain(arguments: &[String], left_out: Option<&str>, engine: &str) -> Result<ExitStatus> {
     let mut command = cargo(["test", "--workspace", "--tests", "--no-fail-fast"]);
-    command
-        .args(arguments)
-        .env(engine::VARIABLE, engine)
-        .stdout(Stdio::piped());
+    command.args(arguments);
+    if let Some(tests) = left_out {
+        let separated = arguments.iter().any(|argument| argument == "--");
+        command.args((!separated).then_some("--"));
+        command.args(["--skip", tests]);
+    }
+    command.env(engine::VARIABLE, engine).stdout(Stdio::piped());
     println!(
         "$ cargo test --workspace --tests --no-fail-fast {}",
         arguments.join(" ")

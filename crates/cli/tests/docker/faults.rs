@@ -4,26 +4,48 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::query_parameters::RemoveContainerOptionsBuilder;
-use outrider_executor::conformance::{Recorder, new_attempt};
+use outrider_executor::conformance::{DEADLINE, Recorder, new_attempt};
 use outrider_executor::docker::DockerExecutor;
 use outrider_executor::{Executor, Fault, PrepareRequest, Verdict};
 use outrider_model::plan::EnvironmentKind;
 use outrider_model::report::Exit;
 use outrider_testkit::docker::client;
+use tokio::sync::Barrier;
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use super::support::{
     containers, exec, executor, kind, prepare, request, settings, step, until_gone,
 };
 
+/// What a step may do to the init without harm. Each is done as root.
+const ATTACKS: [&str; 7] = [
+    "kill -9 1; kill -TERM 1; kill -STOP 1; kill -CONT 1",
+    "kill -TERM -1; kill -9 -1",
+    "echo nonsense > /proc/1/fd/1; echo nonsense > /proc/1/fd/0; cat < /proc/1/fd/0",
+    "echo nonsense > /proc/1/mem; echo 1000 > /proc/1/oom_score_adj",
+    "rm -rf /.outrider /proc/1; mount -t tmpfs none /proc; umount -l /proc",
+    "dd if=/dev/zero of=/dev/shm/big bs=1M; rm /dev/shm/big",
+    "rm -rf /bin/[a-r]* /etc /tmp /root",
+];
+
 #[tokio::test]
-async fn the_init_cannot_be_killed_from_inside() {
-    let (executor, _place) = executor(settings);
+async fn the_init_outlives_what_steps_do_to_it() {
+    let (executor, _place) = executor(|place| {
+        let mut settings = settings(place);
+        settings.limits.memory = Some(256 << 20);
+        settings
+    });
     let (attempt, environment) = prepare(&executor, request().await).await;
-    let script = "kill -9 1; kill -TERM 1; kill -STOP 1; echo still here";
-    let (result, output) = exec(&*environment, script).await;
-    assert_eq!(result.expect("exec").exit, Exit::Code(0), "{output}");
-    assert!(output.contains("still here"), "{output}");
+    for attack in ATTACKS {
+        let script = format!("set +e\n{attack}\necho still here");
+        let (result, output) = timeout(DEADLINE, exec(&*environment, &script))
+            .await
+            .unwrap_or_else(|_| panic!("`{attack}` hangs"));
+        let result = result.unwrap_or_else(|error| panic!("`{attack}`: {error}"));
+        assert_eq!(result.exit, Exit::Code(0), "{attack}: {output}");
+        assert!(output.ends_with("still here\n"), "{attack}: {output}");
+    }
     environment.cleanup().await.expect("cleanup");
     assert_eq!(containers(attempt).await, [""; 0]);
 }
@@ -116,27 +138,44 @@ async fn odd_names_do_no_harm() {
     assert_eq!(containers(attempt).await, [""; 0]);
 }
 
+/// How many tasks run at once.
+const MANY: usize = 50;
+
 #[tokio::test]
 async fn many_at_once_are_strangers_to_each_other() {
-    let (executor, _place) = executor(settings);
+    let (executor, _place) = executor(|place| {
+        let mut settings = settings(place);
+        // The machine has to bear them all.
+        settings.limits.memory = Some(64 << 20);
+        settings
+    });
     let executor = Arc::new(executor);
+    let together = Arc::new(Barrier::new(MANY));
     let tasks = TaskTracker::new();
-    let many: Vec<_> = (0..10)
-        .map(|slot| tasks.spawn(one_of_many(Arc::clone(&executor), slot)))
+    let many: Vec<_> = (0..MANY)
+        .map(|slot| tasks.spawn(one_of_many(executor.clone(), slot, together.clone())))
         .collect();
     for one in many {
         one.await.expect("it went well");
     }
 }
 
-async fn one_of_many(executor: Arc<DockerExecutor>, slot: usize) {
+/// All are there at the same time.
+async fn one_of_many(executor: Arc<DockerExecutor>, slot: usize, together: Arc<Barrier>) {
     let mut request = request().await;
     request.slot = slot;
     let (attempt, environment) = prepare(&executor, request).await;
-    let script = format!("ls -A; echo {slot} > {slot}; cat *");
-    let (result, output) = exec(&*environment, &script).await;
+    let script = format!("ls -A; echo {slot} > {slot}; cat *; hostname");
+    let (result, host) = exec(&*environment, &script).await;
     assert_eq!(result.expect("exec").exit, Exit::Code(0));
-    assert_eq!(output, format!("{slot}\n"));
+    assert!(host.starts_with(&format!("{slot}\n")), "{host}");
+    together.wait().await;
+    let lines = "own=$(cat *); for i in $(seq 500); do echo $own line $i; done; hostname";
+    let (result, output) = exec(&*environment, lines).await;
+    assert_eq!(result.expect("exec").exit, Exit::Code(0));
+    let mut expected: String = (1..=500).map(|i| format!("{slot} line {i}\n")).collect();
+    expected += host.split_once('\n').expect("two lines").1;
+    assert_eq!(output, expected);
     environment.cleanup().await.expect("cleanup");
     assert_eq!(containers(attempt).await, [""; 0]);
 }

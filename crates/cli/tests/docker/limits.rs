@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use outrider_executor::conformance::Lookout;
+use outrider_executor::conformance::{DEADLINE, Lookout};
 use outrider_executor::docker::{DockerExecutor, Limits, Privileges};
 use outrider_executor::{Fault, PrepareRequest};
 use outrider_model::report::Exit;
 use tempfile::TempDir;
+use tokio::time::timeout;
 
 use super::lookout::EngineLookout;
 use super::support::{containers, exec, executor, prepare, request, settings};
@@ -55,6 +56,69 @@ async fn who_eats_memory_is_told_the_limit() {
     };
     assert!(told, "{output}");
     environment.cleanup().await.expect("cleanup");
+}
+
+/// A bomb in many small processes leaves the kernel nobody better to kill than the init, sooner or
+/// later: with it the container is gone.
+#[tokio::test]
+async fn who_eats_memory_in_small_bites_is_told_the_limit() {
+    let limit = 32 << 20;
+    let (executor, _place) = limited(Limits {
+        memory: Some(limit),
+        ..Limits::default()
+    });
+    let (attempt, environment) = prepare(&executor, request().await).await;
+    let script = "trap '' TERM; while :; do sleep 1000 & done 2>&1";
+    let ended = timeout(DEADLINE, exec(&*environment, script)).await;
+    let (result, output) = ended.expect("it does not hang");
+    let told = match result {
+        Ok(result) => result.out_of_memory == Some(limit),
+        Err(error) => error.fault == Fault::User && error.message.contains("32 MiB"),
+    };
+    assert!(told, "{output}");
+    environment.cleanup().await.expect("cleanup");
+    assert_eq!(containers(attempt).await, [""; 0]);
+}
+
+/// Not only the container's own processes are bounded: so is what it keeps in `/dev/shm`.
+#[tokio::test]
+async fn who_fills_shared_memory_is_bounded() {
+    let (executor, _place) = limited(Limits {
+        memory: Some(64 << 20),
+        ..Limits::default()
+    });
+    let (_, environment) = prepare(&executor, request().await).await;
+    let script = "dd if=/dev/zero of=/dev/shm/big bs=1M count=60";
+    let (result, output) = exec(&*environment, script).await;
+    assert_eq!(result.expect("exec").exit, Exit::Code(1), "{output}");
+    assert!(output.contains("No space left"), "{output}");
+    environment.cleanup().await.expect("cleanup");
+}
+
+#[tokio::test]
+async fn a_fork_bomb_harms_only_its_container() {
+    let (executor, _place) = limited(Limits {
+        pids: Some(100),
+        ..Limits::default()
+    });
+    let (attempt, bomb) = prepare(&executor, request().await).await;
+    let (_, other) = prepare(&executor, request().await).await;
+    let lit = exec(&*bomb, "bomb() { bomb | bomb & }; bomb; sleep 1000");
+    let beside = async {
+        let (result, _) = exec(
+            &*other,
+            "i=0; while [ $i -lt 50 ]; do true | cat; i=$((i+1)); done",
+        )
+        .await;
+        assert_eq!(result.expect("exec").exit, Exit::Code(0));
+        bomb.stop(Duration::ZERO).await.expect("stop");
+    };
+    let (_, ()) = timeout(DEADLINE, async { tokio::join!(lit, beside) })
+        .await
+        .expect("it does not hang");
+    other.cleanup().await.expect("cleanup");
+    bomb.cleanup().await.expect("cleanup");
+    assert_eq!(containers(attempt).await, [""; 0]);
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ mod entrypoint;
 mod faults;
 mod limits;
 mod lookout;
+mod own_engine;
 mod podman;
 mod program;
 mod services;

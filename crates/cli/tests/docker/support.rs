@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bollard::Docker;
 use bollard::errors::Error;
 use bollard::query_parameters::ListContainersOptionsBuilder;
 use outrider_executor::conformance::{Recorder, new_attempt};
@@ -83,8 +84,13 @@ pub async fn exec(
     )
 }
 
-/// The containers of an attempt that the Engine has.
+/// The containers of an attempt that the Engine of the tests has.
 pub async fn containers(attempt: AttemptId) -> Vec<String> {
+    containers_at(&client(), attempt).await
+}
+
+/// The containers of an attempt that an Engine has.
+pub async fn containers_at(engine: &Docker, attempt: AttemptId) -> Vec<String> {
     let label = format!("outrider.attempt={attempt}");
     let filters = HashMap::from([("label".to_owned(), vec![label])]);
     let options = ListContainersOptionsBuilder::new()
@@ -92,7 +98,7 @@ pub async fn containers(attempt: AttemptId) -> Vec<String> {
         .filters(&filters)
         .build();
     let found = loop {
-        match client().list_containers(Some(options.clone())).await {
+        match engine.list_containers(Some(options.clone())).await {
             // Podman has a word of its own for a container that is about to be removed.
             Err(Error::JsonDataError { message, .. }) if message.contains("`stopped`") => {
                 sleep(Duration::from_millis(20)).await;

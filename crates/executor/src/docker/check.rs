@@ -9,7 +9,7 @@ use crate::{Finding, Verdict};
 
 /// All findings, in the order in which they matter.
 pub(super) async fn all(settings: &DockerSettings) -> Vec<Finding> {
-    let engine = match Engine::connect(settings.engine.as_deref()).await {
+    let engine = match Engine::connect(settings.engine.as_deref(), settings.patience).await {
         Ok(engine) => engine,
         Err(error) => {
             let (detail, advice) = match error.message.split_once('\n') {

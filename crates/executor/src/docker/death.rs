@@ -14,10 +14,23 @@ use crate::ExecutorError;
 /// How long the Engine may take to tell of something that has happened already.
 const NEWS: Duration = Duration::from_secs(5);
 
+/// What the Engine can say about a container.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Testimony {
+    /// Nothing: it does not answer.
+    #[default]
+    Silent,
+    /// Nothing: it has forgotten, as it does when it is restarted.
+    Forgotten,
+    /// What has happened to it.
+    Given,
+}
+
 /// What the Engine remembers of a container's end. The container itself is gone by then, mostly:
 /// the Engine removes it at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Death {
+    engine: Testimony,
     out_of_memory: bool,
     killed: bool,
     exit_code: Option<i32>,
@@ -43,10 +56,16 @@ impl Death {
         };
         // A container whose end the Engine does not tell of is still there.
         let _ = timeout(NEWS, listen).await;
+        if death.engine == Testimony::Silent
+            && matches!(timeout(NEWS, engine.docker().ping()).await, Ok(Ok(_)))
+        {
+            death.engine = Testimony::Forgotten;
+        }
         death
     }
 
     fn add(&mut self, event: &EventMessage) {
+        self.engine = Testimony::Given;
         match event.action.as_deref() {
             Some("oom") => self.out_of_memory = true,
             Some("kill") => self.killed = true,
@@ -61,41 +80,40 @@ impl Death {
         }
     }
 
-    /// What it means for the task.
-    pub fn into_error(self, memory: Option<u64>, complaint: Option<String>) -> ExecutorError {
-        let said = complaint.map_or_else(String::new, |text| format!(": {text}"));
-        match self {
-            Self {
-                out_of_memory: true,
-                ..
-            } => ExecutorError::user(out_of_memory(memory), None),
-            Self { killed: true, .. } => ExecutorError::infrastructure(
-                "somebody has killed or removed the task's container from outside",
-                None,
-            ),
-            Self {
-                exit_code: Some(137),
-                ..
-            } => ExecutorError::infrastructure(
-                "the task's container was killed\n\
-                 if nobody did that, its host has run out of memory: give tasks a limit, or run \
-                 fewer at once",
-                None,
-            ),
-            Self {
-                exit_code: Some(code),
-                ..
-            } => ExecutorError::infrastructure(
-                format!("the task's container has ended with code {code}{said}"),
-                None,
-            ),
-            Self {
-                exit_code: None, ..
-            } => ExecutorError::infrastructure(
-                format!("the connection to the task's container was lost{said}"),
-                None,
-            ),
+    /// What it means for the task. `engine` is the Engine's address, `memory` the container's limit,
+    /// and `complaint` what its init has said at last.
+    pub fn into_error(
+        self,
+        engine: &str,
+        memory: Option<u64>,
+        complaint: Option<String>,
+    ) -> ExecutorError {
+        if self.out_of_memory {
+            return ExecutorError::user(out_of_memory(memory), None);
         }
+        let said = complaint.map_or_else(String::new, |text| format!(": {text}"));
+        let message = match (self.engine, self.exit_code) {
+            _ if self.killed => {
+                "somebody has killed or removed the task's container from outside".to_owned()
+            }
+            (_, Some(137)) => "the task's container was killed\n\
+                 if nobody did that, its host has run out of memory: give tasks a limit, or run \
+                 fewer at once"
+                .to_owned(),
+            (_, Some(code)) => format!("the task's container has ended with code {code}{said}"),
+            (Testimony::Given, None) => {
+                format!("the connection to the task's container was lost{said}")
+            }
+            (Testimony::Silent, None) => format!(
+                "the Docker Engine at {engine} went away while the task ran\n\
+                 look at its log: it was stopped, or has crashed"
+            ),
+            (Testimony::Forgotten, None) => format!(
+                "the Docker Engine at {engine} was restarted while the task ran\n\
+                 look at its log: somebody has restarted it, or it has crashed"
+            ),
+        };
+        ExecutorError::infrastructure(message, None)
     }
 }
 
@@ -132,16 +150,32 @@ mod tests {
 
     #[test]
     fn each_end_has_its_words() {
+        let told = |death: Death| death.into_error("unix:///engine", None, None).message;
         let oom = death(&[("oom", None), ("die", Some("137")), ("destroy", None)]);
-        let error = oom.into_error(Some(256 << 20), None);
+        let error = oom.into_error("unix:///engine", Some(256 << 20), None);
         assert_eq!(error.fault, Fault::User);
         assert!(error.message.contains("256 MiB"), "{error}");
-        let killed = death(&[("kill", None), ("die", Some("137"))]).into_error(None, None);
-        assert!(killed.message.contains("from outside"), "{killed}");
+        let killed = told(death(&[("kill", None), ("die", Some("137"))]));
+        assert!(killed.contains("from outside"), "{killed}");
         let died = death(&[("die", Some("127"))]);
-        let error = died.into_error(None, Some("not found".to_owned()));
+        let error = died.into_error("unix:///engine", None, Some("not found".to_owned()));
         assert!(error.message.contains("code 127: not found"), "{error}");
-        let lost = death(&[]).into_error(None, None);
-        assert!(lost.message.contains("connection"), "{lost}");
+        let lost = told(death(&[("start", None)]));
+        assert!(lost.contains("connection"), "{lost}");
+    }
+
+    #[test]
+    fn an_engine_that_says_nothing_is_the_cause() {
+        let told = |engine| {
+            let death = Death {
+                engine,
+                ..Death::default()
+            };
+            death.into_error("unix:///engine", None, None).message
+        };
+        let silent = told(Testimony::Silent);
+        assert!(silent.contains("at unix:///engine went away"), "{silent}");
+        let forgotten = told(Testimony::Forgotten);
+        assert!(forgotten.contains("was restarted"), "{forgotten}");
     }
 }

@@ -9,6 +9,7 @@ use bollard::errors::Error;
 use bollard::models::{SystemInfo, SystemVersion};
 use bollard::{ClientVersion, Docker};
 
+use super::answer::{answered, deepest, is_full};
 use super::reach;
 use crate::ExecutorError;
 
@@ -17,8 +18,6 @@ pub(super) const OLDEST: ClientVersion = ClientVersion {
     major_version: 1,
     minor_version: 41,
 };
-/// Longer than a busy Engine needs for anything but a pull, which reports progress.
-const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A connection to an Engine that has answered.
 pub(super) struct Engine {
@@ -30,19 +29,22 @@ pub(super) struct Engine {
 }
 
 impl Engine {
-    /// Looks for the Engine at this address, or where one usually is.
-    pub async fn connect(address: Option<&str>) -> Result<Self, ExecutorError> {
+    /// Looks for the Engine at this address, or where one usually is. From then on it may take so
+    /// long for each answer.
+    pub async fn connect(address: Option<&str>, patience: Duration) -> Result<Self, ExecutorError> {
         let address = match address {
             Some(address) => address.to_owned(),
             None => usual_address().await?,
         };
-        let docker = client(&address)?;
+        let docker = client(&address, patience)?;
         let unreachable = |error| unreachable(&address, error);
         let docker = docker.negotiate_version().await.map_err(unreachable)?;
-        let version = docker.version().await.map_err(unreachable)?;
+        let version = answered(&docker, docker.version()).await;
+        let version = version.map_err(unreachable)?;
         check_version(docker.client_version(), &version, &address)?;
         let docker = speak(docker);
-        let info = docker.info().await.map_err(unreachable)?;
+        let info = answered(&docker, docker.info()).await;
+        let info = info.map_err(unreachable)?;
         let podman = is_podman(&version);
         Ok(Self {
             rootless: security(&info, "rootless").is_some() || podman && is_of_a_user(&address),
@@ -94,6 +96,20 @@ impl Engine {
         shown(&self.docker.client_version())
     }
 
+    /// How long it may take for an answer.
+    pub fn patience(&self) -> Duration {
+        self.docker.timeout()
+    }
+
+    /// An error that says what is wrong, if it does not answer now.
+    pub async fn greet(&self) -> Result<(), ExecutorError> {
+        match answered(&self.docker, self.docker.ping()).await {
+            Ok(_) => Ok(()),
+            Err(error @ Error::RequestTimeoutError) => Err(self.error("nothing can start", error)),
+            Err(error) => Err(unreachable(&self.address, error)),
+        }
+    }
+
     /// Its socket, if it is one of this host.
     pub fn socket(&self) -> Option<&Path> {
         self.address.strip_prefix("unix://").map(Path::new)
@@ -102,6 +118,15 @@ impl Engine {
     /// Something that was asked of the Engine was not done.
     pub fn error(&self, what: &str, error: Error) -> ExecutorError {
         match error {
+            Error::DockerResponseServerError { message, .. } if is_full(&message) => {
+                let folder = self.info.docker_root_dir.as_deref().unwrap_or_default();
+                let what = format!(
+                    "{what}: the disk of the Docker Engine at {} is full\n\
+                     free some space on its host, where {folder} is",
+                    self.address
+                );
+                ExecutorError::infrastructure(what, io::Error::other(message.trim().to_owned()))
+            }
             Error::DockerResponseServerError { message, .. } => {
                 ExecutorError::infrastructure(what, io::Error::other(message.trim().to_owned()))
             }
@@ -110,7 +135,7 @@ impl Engine {
                     "{what}: the Docker Engine at {} has not answered for {} seconds\n\
                      look at its log and at the load of its host",
                     self.address,
-                    TIMEOUT.as_secs()
+                    self.patience().as_secs()
                 );
                 ExecutorError::infrastructure(message, None)
             }
@@ -132,8 +157,8 @@ pub(super) const fn status(error: &Error) -> Option<u16> {
     }
 }
 
-fn client(address: &str) -> Result<Docker, ExecutorError> {
-    let seconds = TIMEOUT.as_secs();
+fn client(address: &str, patience: Duration) -> Result<Docker, ExecutorError> {
+    let seconds = patience.as_secs().max(1);
     let client = match address.split_once("://") {
         Some(("unix", _)) => {
             Docker::connect_with_unix(address, seconds, bollard::API_DEFAULT_VERSION)
@@ -164,15 +189,6 @@ fn unreachable(address: &str, error: Error) -> ExecutorError {
         error => io::Error::other(deepest(&error)),
     };
     ExecutorError::infrastructure(message, source)
-}
-
-/// What lies below a chain of errors that only say that there was one.
-fn deepest(error: &dyn std::error::Error) -> String {
-    let mut deepest = error;
-    while let Some(source) = deepest.source() {
-        deepest = source;
-    }
-    deepest.to_string()
 }
 
 fn is_podman(version: &SystemVersion) -> bool {

@@ -13,17 +13,20 @@ use outrider_model::AttemptId;
 use outrider_model::plan::DockerImage;
 use outrider_model::report::Exit;
 use tokio::sync::Mutex;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::DockerHandle;
+use super::answer::answered;
 use super::container::SOCKET;
 use super::death::Death;
+use super::debts::Debts;
 use super::engine::{Engine, status};
 use super::entrypoint::Entrypoint;
 use super::owner;
 use super::program::HELPERS;
+use super::reach::reachable;
 use super::service::Services;
 use super::stream::Complaints;
 use crate::init::{InitClient, Ready};
@@ -31,6 +34,9 @@ use crate::{Environment, ExecRequest, ExecResult, ExecutorError, Files, Handle, 
 
 /// How much longer than the grace the init may take before its container is killed.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the Engine may be away when a task is over. After that its containers are removed later.
+const RETURN: Duration = Duration::from_secs(30);
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How often the size of a container is looked at, where nothing else bounds it.
 const WATCH: Duration = Duration::from_secs(5);
 
@@ -50,7 +56,7 @@ impl Running {
             return error;
         }
         let death = Death::of(&self.engine, &self.container).await;
-        death.into_error(self.memory, self.complaints.text())
+        death.into_error(self.engine.address(), self.memory, self.complaints.text())
     }
 
     /// Ends every process, whatever the init says.
@@ -90,11 +96,9 @@ impl Running {
 
     async fn written(&self) -> Option<u64> {
         let options = InspectContainerOptionsBuilder::new().size(true).build();
-        let container = self
-            .engine
-            .docker()
-            .inspect_container(&self.container, Some(options))
-            .await;
+        let docker = self.engine.docker();
+        let container = docker.inspect_container(&self.container, Some(options));
+        let container = answered(docker, container).await;
         u64::try_from(container.ok()?.size_rw?).ok()
     }
 }
@@ -160,6 +164,31 @@ pub(super) struct Place {
     pub services: Beside,
     /// Whether the Engine's socket is in it.
     pub socket: bool,
+    /// Remembers what could not be removed.
+    pub debts: Arc<Debts>,
+}
+
+impl Place {
+    async fn remove(&self) -> Result<(), ExecutorError> {
+        let services = self.services.end().await;
+        self.running.remove().await?;
+        services
+    }
+
+    /// Removes everything; waits a while for an Engine that has gone away.
+    async fn remove_patiently(&self) -> Result<(), ExecutorError> {
+        let engine = &self.running.engine;
+        let end = Instant::now() + RETURN.min(engine.patience());
+        loop {
+            let removed = self.remove().await;
+            if removed.is_ok() || Instant::now() >= end || reachable(Some(engine.address())).await {
+                return removed;
+            }
+            while Instant::now() < end && !reachable(Some(engine.address())).await {
+                sleep(LOOK_EVERY).await;
+            }
+        }
+    }
 }
 
 pub(super) struct DockerEnvironment {
@@ -309,10 +338,11 @@ impl Environment for DockerEnvironment {
         self.over.cancel();
         self.tasks.close();
         self.tasks.wait().await;
-        let services = self.place.services.end().await;
-        self.place.running.remove().await?;
-        services?;
-        *removed = true;
-        Ok(())
+        let result = self.place.remove_patiently().await;
+        match &result {
+            Ok(()) => *removed = true,
+            Err(_) => self.place.debts.add(self.place.attempt),
+        }
+        result
     }
 }

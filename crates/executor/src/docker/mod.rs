@@ -6,10 +6,12 @@
 //! Engine closes that stdin: the init ends, and the container is removed. What is left all the same
 //! is found by its labels (`owner`).
 
+mod answer;
 pub mod care;
 mod check;
 mod container;
 mod death;
+mod debts;
 mod engine;
 mod entrypoint;
 mod environment;
@@ -34,6 +36,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
 use self::care::Care;
+use self::debts::Debts;
 use self::engine::Engine;
 use self::image::{HostLogins, Images, Patience};
 use self::limits::Host;
@@ -73,6 +76,7 @@ struct Base {
     socket: Option<Socket>,
     images: Images,
     care: Arc<Care>,
+    debts: Arc<Debts>,
     program: Program,
     /// Whether the program's volume was seen to be complete.
     program_is_there: OnceCell<bool>,
@@ -80,7 +84,7 @@ struct Base {
 
 impl Base {
     async fn find(settings: &DockerSettings) -> Result<Self, ExecutorError> {
-        let engine = Engine::connect(settings.engine.as_deref()).await?;
+        let engine = Engine::connect(settings.engine.as_deref(), settings.patience).await?;
         let program = Program::load(settings.program.clone()).await?;
         let own = OwnContainer::find(&engine).await?;
         let socket = socket(settings, &engine, own.as_ref());
@@ -110,6 +114,7 @@ impl Base {
             host: Host::of(engine.info(), engine.is_rootless()),
             images,
             care,
+            debts: Arc::default(),
             engine: Arc::new(engine),
             owner,
             socket,
@@ -176,6 +181,8 @@ impl Executor for DockerExecutor {
         request: PrepareRequest,
     ) -> Result<Arc<dyn Environment>, ExecutorError> {
         let base = self.base().await?;
+        base.engine.greet().await?;
+        base.debts.pay(&base.engine).await;
         let environment = Preparation::new(base, &self.settings, &request)?
             .run()
             .await?;

@@ -19,6 +19,7 @@ use outrider_model::AttemptId;
 use rustix::fs::{FlockOperation, flock};
 use tokio::time::{Duration, Instant, sleep};
 
+use super::answer::answered;
 use super::engine::{Engine, status};
 use super::own_container::Start;
 use super::settle::settled;
@@ -205,7 +206,8 @@ async fn labelled(engine: &Engine, label: &str) -> Result<Vec<ContainerSummary>,
         .all(true)
         .filters(&filters)
         .build();
-    let list = || engine.docker().list_containers(Some(options.clone()));
+    let docker = engine.docker();
+    let list = || answered(docker, docker.list_containers(Some(options.clone())));
     settled(list)
         .await
         .map_err(|error| engine.error("containers that were left could not be found", error))

@@ -10,22 +10,20 @@ use outrider_model::plan::{DockerImage, EnvironmentKind};
 use tokio::time::timeout;
 
 use super::Base;
+use super::answer::answered;
 use super::container::{Primary, confine, limit, program_mount};
 use super::death::Death;
 use super::entrypoint::Wanted;
 use super::environment::{Beside, DockerEnvironment, Place, Running};
 use super::image::Provided;
 use super::limits::effective;
-use super::owner::{self, Role};
+use super::owner::Role;
 use super::service::{Services, ServicesRequest, Supervisor};
 use super::settings::{DockerSettings, Limits};
 use super::socket::Socket;
 use super::stream::attach;
 use crate::init::{InitClient, SetUp};
 use crate::{ExecutorError, Fault, PrepareRequest};
-
-/// How long an init may take to say something. On a busy host a container starts in seconds.
-const START: Duration = Duration::from_secs(120);
 
 /// One environment on its way.
 pub(super) struct Preparation<'a> {
@@ -88,15 +86,16 @@ impl<'a> Preparation<'a> {
     }
 
     async fn make_from(&self, image: &Provided) -> Result<DockerEnvironment, ExecutorError> {
-        let container = self.create(&image.id).await?;
-        match self.start(&container, image.clone()).await {
-            Ok(environment) => Ok(environment),
-            Err(error) => {
-                // What cannot be removed now has a label, and is removed by the next owner.
-                let _ = owner::remove(&self.base.engine, &container).await;
-                Err(error)
-            }
+        let container = self.create(&image.id).await;
+        let made = match container {
+            Ok(container) => self.start(&container, image.clone()).await,
+            Err(error) => Err(error),
+        };
+        if made.is_err() {
+            let base = self.base;
+            base.debts.settle(&base.engine, self.request.attempt).await;
         }
+        made
     }
 }
 
@@ -129,15 +128,15 @@ impl Preparation<'_> {
         };
         let name = format!("outrider-{attempt}");
         let options = CreateContainerOptionsBuilder::new().name(&name).build();
-        let created = base
-            .engine
-            .docker()
-            .create_container(Some(options), primary.body())
-            .await;
-        created.map(|created| created.id).map_err(|error| {
-            base.engine
-                .error("the task's container could not be made", error)
-        })
+        let docker = base.engine.docker();
+        let created = docker.create_container(Some(options), primary.body());
+        answered(docker, created)
+            .await
+            .map(|created| created.id)
+            .map_err(|error| {
+                base.engine
+                    .error("the task's container could not be made", error)
+            })
     }
 
     /// Starts the container and makes it ready for steps, with all that runs beside it.
@@ -148,9 +147,10 @@ impl Preparation<'_> {
     ) -> Result<DockerEnvironment, ExecutorError> {
         let running = Arc::new(self.boot(container).await?);
         let program = Wanted::of(self.primary, &image);
-        let ready = match running.init.set_up(self.set_up(image)).await {
-            Ok(ready) => ready,
-            Err(error) => return Err(running.explain(error).await),
+        let ready = match timeout(self.patience(), running.init.set_up(self.set_up(image))).await {
+            Ok(Ok(ready)) => ready,
+            Ok(Err(error)) => return Err(running.explain(error).await),
+            Err(_) => return Err(silent(self.patience())),
         };
         let mut services = self.start_services(&running).await?;
         if let Some(program) = program {
@@ -172,6 +172,7 @@ impl Preparation<'_> {
             ready,
             services,
             socket: self.socket().is_some(),
+            debts: Arc::clone(&self.base.debts),
         };
         Ok(DockerEnvironment::new(place, watched))
     }
@@ -194,7 +195,7 @@ impl Preparation<'_> {
         let mut config = HostConfig::default();
         limit(&mut config, &limits, &base.host);
         confine(&mut config, &self.settings.privileges);
-        let asked = Arc::clone(running);
+        let (asked, patience) = (Arc::clone(running), self.patience());
         let services = ServicesRequest {
             images,
             primary: running.container.clone(),
@@ -206,7 +207,10 @@ impl Preparation<'_> {
             limits: config,
             listening: Arc::new(move || {
                 let running = Arc::clone(&asked);
-                Box::pin(async move { running.init.listening().await })
+                Box::pin(async move {
+                    let answer = timeout(patience, running.init.listening()).await;
+                    answer.unwrap_or_else(|_| Err(silent(patience)))
+                })
             }),
             ready_within: None,
         };
@@ -227,7 +231,7 @@ impl Preparation<'_> {
             .map_err(|error| self.not_started(error))?;
         let complaints = attached.complaints;
         let connect = InitClient::connect(attached.reader, attached.writer);
-        match timeout(START, connect).await {
+        match timeout(self.patience(), connect).await {
             Ok(Ok(init)) => Ok(Running {
                 engine: Arc::clone(engine),
                 container: container.to_owned(),
@@ -237,17 +241,15 @@ impl Preparation<'_> {
             }),
             Ok(Err(_)) => {
                 let death = Death::of(engine, container).await;
-                Err(death.into_error(self.limits.memory, complaints.text()))
+                let said = complaints.text();
+                Err(death.into_error(engine.address(), self.limits.memory, said))
             }
-            Err(_) => {
-                let message = format!(
-                    "the task's container has said nothing for {} seconds after its start\n\
-                     look at the load of its host",
-                    START.as_secs()
-                );
-                Err(ExecutorError::infrastructure(message, None))
-            }
+            Err(_) => Err(silent(self.patience())),
         }
+    }
+
+    fn patience(&self) -> Duration {
+        self.base.engine.patience()
     }
 
     fn not_started(&self, error: Error) -> ExecutorError {
@@ -311,6 +313,16 @@ fn socket_is_useless() -> ExecutorError {
          let the job run with an Engine without it",
         None,
     )
+}
+
+/// The init says nothing.
+fn silent(patience: Duration) -> ExecutorError {
+    let message = format!(
+        "the task's container has said nothing for {} seconds\n\
+         look at the load of its host, and at the log of the Engine",
+        patience.as_secs()
+    );
+    ExecutorError::infrastructure(message, None)
 }
 
 fn refused(why: &str) -> ExecutorError {

@@ -23,9 +23,10 @@ use futures_util::stream::{Stream, StreamExt as _};
 use outrider_model::plan::DockerImage;
 use outrider_model::report::Exit;
 use tokio::io::AsyncWrite;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use self::create::{create, host_config, not_started};
+use super::answer::{answered, told};
 use super::image::Provided;
 use super::owner::remove_container;
 use super::settle::settled;
@@ -241,10 +242,19 @@ impl Services {
         container: &Container,
         listening: &Listening,
     ) -> Result<Stage, ExecutorError> {
-        let inspect = || self.engine.inspect_container(&container.id, None);
+        let inspect = || {
+            answered(
+                &self.engine,
+                self.engine.inspect_container(&container.id, None),
+            )
+        };
         let found = settled(inspect).await;
         let found = found.map_err(|error| {
-            let message = format!("cannot look at service {}: {error}", container.name);
+            let message = format!(
+                "cannot look at service {}: {}",
+                container.name,
+                told(&error)
+            );
             ExecutorError::infrastructure(message, None)
         })?;
         let stage = stage(&found.state.unwrap_or_default(), container.has_healthcheck);
@@ -266,9 +276,13 @@ impl Services {
     ) -> ExecutorError {
         let mut logs = self.logs(&container.id, false, LAST_LINES);
         let mut said = Vec::new();
-        while let Some(Ok(bytes)) = logs.next().await {
-            said.extend_from_slice(&bytes);
-        }
+        let reading = async {
+            while let Some(Ok(bytes)) = logs.next().await {
+                said.extend_from_slice(&bytes);
+            }
+        };
+        // What it has said until then is better than nothing.
+        let _ = timeout(self.engine.timeout(), reading).await;
         let why = if out_of_memory { ", out of memory" } else { "" };
         let name = &container.name;
         let said = String::from_utf8_lossy(&said);
@@ -325,7 +339,7 @@ async fn remove(engine: &Docker, container: &Container) -> Result<(), ExecutorEr
     remove_container(engine, &container.id)
         .await
         .map_err(|error| {
-            let message = format!("cannot remove service {}: {error}", container.name);
+            let message = format!("cannot remove service {}: {}", container.name, told(&error));
             ExecutorError::infrastructure(message, None)
         })
 }

@@ -15,6 +15,9 @@ pub struct DockerSettings {
     pub owners: PathBuf,
     /// The address of the Engine, as `DOCKER_HOST` has it. None: the usual sockets are tried.
     pub engine: Option<String>,
+    /// How long the Engine may take for an answer, a container for its first word, and an Engine
+    /// that went away for its return. A pull reports progress, and may take longer.
+    pub patience: Duration,
     /// What the primary container of a task may use.
     pub limits: Limits,
     /// What each of its service containers may use.
@@ -41,6 +44,8 @@ impl DockerSettings {
             program: program.into(),
             owners: owners.into(),
             engine: None,
+            // Longer than a busy Engine needs.
+            patience: Duration::from_secs(120),
             limits: Limits::default(),
             service_limits: Limits::default(),
             pull: PullPolicy::default(),

@@ -18,7 +18,9 @@ if [ "$bridge" = none ]; then
     echo 'no bridge can be made here: containers have no network but their own' >&2
 fi
 
+started=
 while read -r more; do
+    started=yes
     {
         # shellcheck disable=SC2086  # several arguments
         dockerd --host "unix://$folder/docker.sock" --pidfile "$folder/pid" \
@@ -28,18 +30,20 @@ while read -r more; do
             --bridge "$bridge" \
             --default-address-pool "base=10.214.$number.0/24,size=28" \
             --iptables=false --ip-masq=false --ip-forward=false $more \
-            </dev/null >>"$folder/log" 2>&1
+            </dev/null >>"$folder/log" 2>&1 &
+        echo "$!" >"$folder/engine"
+        wait "$!"
         echo "$?" >"$folder/ended"
     } &
 done
 
 # It stops its containers first.
-if [ ! -e "$folder/ended" ]; then
+if [ -n "$started" ] && [ ! -e "$folder/ended" ]; then
     left=300 engine=
     while [ ! -e "$folder/ended" ] && [ "$left" -gt 0 ]; do
         # One that has only just started has not written it yet.
-        if [ -z "$engine" ] && [ -s "$folder/pid" ]; then
-            engine=$(cat "$folder/pid") && kill -TERM "$engine"
+        if [ -z "$engine" ] && [ -s "$folder/engine" ]; then
+            engine=$(cat "$folder/engine") && kill -TERM "$engine"
         fi
         sleep 0.1
         left=$((left - 1))
@@ -57,7 +61,7 @@ for process in /proc/[0-9]*; do
 done 2>/dev/null
 
 while read -r _ place _; do
-    case $place in "$folder"/*) umount -l "$place" ;; esac
+    case $place in "$folder"/*) umount -l "$place" 2>/dev/null ;; esac
 done </proc/mounts
 [ "$bridge" = none ] || ip link delete "$bridge"
 rm -rf "$folder"

@@ -38,7 +38,7 @@ impl OwnEngine {
 
     /// Starts one with further arguments.
     pub async fn start_with(arguments: &str) -> Self {
-        let mut engine = Self::prepare().await;
+        let mut engine = Self::not_started().await;
         engine.run(arguments).await;
         engine
     }
@@ -46,7 +46,7 @@ impl OwnEngine {
     /// Starts one whose images, containers and volumes are on a disk that
     /// [`leave_free`](Self::leave_free) can fill.
     pub async fn start_on_small_disk() -> Self {
-        let mut engine = Self::prepare().await;
+        let mut engine = Self::not_started().await;
         let disk = engine.disk();
         std::fs::create_dir(&disk).expect("a folder");
         mount(&disk, "size=2g");
@@ -54,7 +54,8 @@ impl OwnEngine {
         engine
     }
 
-    async fn prepare() -> Self {
+    /// One that has not been started yet.
+    pub async fn not_started() -> Self {
         assert!(
             geteuid().is_root(),
             "only root can start a Docker Engine\nRun the tests with `sudo cargo xtask test`."
@@ -96,16 +97,41 @@ impl OwnEngine {
 
     /// Starts it again after its end, and waits until it answers.
     pub async fn run(&mut self, arguments: &str) {
-        let _ = std::fs::remove_file(self.ended());
+        for file in ["ended", "engine"] {
+            let _ = std::fs::remove_file(self.folder.join(file));
+        }
+        self.forget_containerd().await;
         let stdin = self.guard.stdin.as_mut().expect("it is piped");
         writeln!(stdin, "{arguments}").expect("the guard lives");
-        let client = self.client();
         let end = Instant::now() + PATIENCE;
-        while client.ping().await.is_err() {
+        while !self.answers().await {
             let log = || std::fs::read_to_string(self.folder.join("log")).unwrap_or_default();
             assert!(!self.ended().exists(), "dockerd has ended:\n{}", log());
             assert!(Instant::now() < end, "dockerd does not answer:\n{}", log());
             sleep(PAUSE).await;
+        }
+    }
+
+    /// A killed Engine takes its containerd along. Before that is so, or if nobody has waited for that
+    /// process, the next one would take it for alive.
+    async fn forget_containerd(&self) {
+        let file = self.folder.join("exec/containerd/containerd.pid");
+        let Ok(pid) = std::fs::read_to_string(&file) else {
+            return;
+        };
+        let end = Instant::now() + PATIENCE;
+        while is_running(pid.trim()) {
+            assert!(Instant::now() < end, "containerd does not end");
+            sleep(PAUSE).await;
+        }
+        let _ = std::fs::remove_file(file);
+    }
+
+    async fn answers(&self) -> bool {
+        match Docker::connect_with_host(&self.address()) {
+            Ok(client) => client.ping().await.is_ok(),
+            // There is no socket yet.
+            Err(_) => false,
         }
     }
 
@@ -139,9 +165,13 @@ impl OwnEngine {
     }
 
     fn signal(&self, signal: Signal) {
-        let pid = std::fs::read_to_string(self.folder.join("pid")).expect("it runs");
-        let pid = pid.trim().parse().ok().and_then(Pid::from_raw);
-        kill_process(pid.expect("a process"), signal).expect("it lives");
+        let pid = self.pid().expect("it was started");
+        kill_process(pid, signal).expect("it lives");
+    }
+
+    fn pid(&self) -> Option<Pid> {
+        let text = std::fs::read_to_string(self.folder.join("engine")).ok()?;
+        text.trim().parse().ok().and_then(Pid::from_raw)
     }
 
     /// Leaves so many bytes free on the disk of an Engine that was
@@ -164,12 +194,19 @@ impl OwnEngine {
 impl Drop for OwnEngine {
     fn drop(&mut self) {
         // It may stand still.
-        if !self.ended().exists() {
-            self.resume();
+        if let Some(pid) = self.pid() {
+            let _ = kill_process(pid, Signal::CONT);
         }
         drop(self.guard.stdin.take());
         let _ = self.guard.wait();
     }
+}
+
+/// Whether there is such a process, and it has not ended.
+fn is_running(pid: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit_once(") ").map(|(_, rest)| rest.as_bytes()[0]);
+    state.is_some_and(|state| !matches!(state, b'Z' | b'X'))
 }
 
 fn mount(place: &Path, options: &str) {

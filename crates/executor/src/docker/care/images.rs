@@ -10,6 +10,7 @@ use bollard::query_parameters::{ListContainersOptions, RemoveImageOptions};
 
 use super::{Care, failed};
 use crate::ExecutorError;
+use crate::docker::answer::answered;
 use crate::docker::image::records::Record;
 use crate::docker::settings::ImageCare;
 use crate::docker::settle::settled;
@@ -96,7 +97,10 @@ impl Care {
             all: true,
             ..ListContainersOptions::default()
         };
-        let list = || self.engine.list_containers(Some(options.clone()));
+        let list = || {
+            let list = self.engine.list_containers(Some(options.clone()));
+            answered(&self.engine, list)
+        };
         let containers = settled(list).await;
         let containers = containers.map_err(|error| failed("list its containers", &error))?;
         Ok(containers
@@ -136,7 +140,7 @@ impl Care {
 
     /// The id and the size of an image.
     async fn size_of(&self, image: &str) -> Result<Option<(String, u64)>, ExecutorError> {
-        match self.engine.inspect_image(image).await {
+        match answered(&self.engine, self.engine.inspect_image(image)).await {
             Ok(found) => Ok(found.id.map(|id| {
                 let size = found.size.and_then(|size| u64::try_from(size).ok());
                 (id, size.unwrap_or(0))

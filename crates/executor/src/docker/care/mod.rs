@@ -17,6 +17,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use self::programs::Programs;
+use super::answer::{answered, told};
 use super::image::records::Records;
 use super::settings::{BuildCacheCare, ImageCare};
 use crate::ExecutorError;
@@ -118,13 +119,14 @@ impl Care {
     /// How many bytes are missing. None: the Engine's disk is not to be seen from here.
     async fn short(&self) -> Option<u64> {
         let min_free = self.settings.min_free.filter(|_| self.is_here)?;
-        let root = self.engine.info().await.ok()?.docker_root_dir?;
+        let info = answered(&self.engine, self.engine.info()).await;
+        let root = info.ok()?.docker_root_dir?;
         let disk = rustix::fs::statvfs(root.as_str()).ok()?;
         Some(min_free.saturating_sub(disk.f_bavail.saturating_mul(disk.f_frsize)))
     }
 }
 
 fn failed(what: &str, error: &Error) -> ExecutorError {
-    let message = format!("the Engine cannot {what}: {error}");
+    let message = format!("the Engine cannot {what}: {}", told(error));
     ExecutorError::infrastructure(message, None)
 }

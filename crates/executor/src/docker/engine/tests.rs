@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -39,7 +40,7 @@ impl Answerer {
 
     async fn connect(&self) -> Result<Engine, ExecutorError> {
         let address = format!("unix://{}", socket(self.folder.path()).display());
-        Engine::connect(Some(&address)).await
+        Engine::connect(Some(&address), Duration::from_secs(60)).await
     }
 
     fn last(&self) -> String {

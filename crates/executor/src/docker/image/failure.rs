@@ -4,6 +4,7 @@ use bollard::errors::Error;
 
 use super::auth::Login;
 use super::reference::Reference;
+use crate::docker::answer::{is_full, told};
 use crate::{ExecutorError, Fault};
 
 /// Why a pull failed. All that wait for the same pull get a copy.
@@ -33,8 +34,7 @@ impl Failure {
                 message,
             } => (Some(*status_code), message.clone()),
             Error::DockerStreamError { error } => (None, error.clone()),
-            Error::RequestTimeoutError => (None, "the Engine does not answer".to_owned()),
-            other => (None, other.to_string()),
+            other => (None, told(other)),
         };
         let said = login.map_or_else(|| said.clone(), |login| login.redact(&said));
         let (kind, advice) = sort(status, &said);
@@ -66,7 +66,7 @@ const LOG_IN: &str = "check the name, and the `auth` of the image: registries al
 fn sort(status: Option<u16>, said: &str) -> (Kind, Option<&'static str>) {
     let said = said.to_ascii_lowercase();
     let says = |texts: &[&str]| texts.iter().any(|text| said.contains(text));
-    if says(&["no space left on device", "disk quota exceeded"]) {
+    if is_full(&said) {
         return (
             Kind::DiskFull,
             Some("the Engine's disk is full: free some space there"),

@@ -32,6 +32,7 @@ use self::pull::{Pulls, Wanted};
 use self::records::{Access, Record, Records};
 use self::reference::{Reference, Version};
 use super::PullPolicy;
+use super::answer::{answered, told};
 use super::care::Care;
 use crate::{ExecutorError, Output};
 
@@ -158,7 +159,8 @@ impl Images {
     ) -> Result<(), ExecutorError> {
         let credentials = login.map(|it| it.credentials(&reference.registry));
         let name = reference.to_string();
-        let shown = self.engine.inspect_registry_image(&name, credentials).await;
+        let shown = self.engine.inspect_registry_image(&name, credentials);
+        let shown = answered(&self.engine, shown).await;
         match shown {
             Ok(_) => Ok(()),
             Err(error) => Err(self.explain(reference, Failure::of(reference, login, &error))),
@@ -268,23 +270,24 @@ impl Images {
     }
 
     async fn inspect(&self, reference: &Reference) -> Result<Option<ImageInspect>, ExecutorError> {
-        match self.engine.inspect_image(&reference.to_string()).await {
+        let name = reference.to_string();
+        match answered(&self.engine, self.engine.inspect_image(&name)).await {
             Ok(found) => Ok(Some(found)),
             Err(Error::DockerResponseServerError {
                 status_code: 404, ..
             }) => Ok(None),
             Err(error) => {
-                let message = format!("cannot ask the Engine for {reference}: {error}");
+                let message = format!("cannot ask the Engine for {reference}: {}", told(&error));
                 Err(ExecutorError::infrastructure(message, None))
             }
         }
     }
 
     async fn ask_platform(&self) -> Result<Platform, ExecutorError> {
-        match self.engine.version().await {
+        match answered(&self.engine, self.engine.version()).await {
             Ok(version) => Ok(Platform::new(version.os, version.arch)),
             Err(error) => {
-                let message = format!("cannot ask the Engine for its platform: {error}");
+                let message = format!("cannot ask the Engine for its platform: {}", told(&error));
                 Err(ExecutorError::infrastructure(message, None))
             }
         }

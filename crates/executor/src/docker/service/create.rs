@@ -9,6 +9,7 @@ use outrider_model::plan::DockerImage;
 
 use super::{Container, ServicesRequest, Supervisor};
 use crate::ExecutorError;
+use crate::docker::answer::{answered, told};
 use crate::docker::container::NOT_FOR_THE_INIT;
 use crate::docker::entrypoint;
 use crate::docker::image::Provided;
@@ -32,7 +33,7 @@ pub(super) async fn create(
     if let Some(supervisor) = supervisor {
         supervise(&mut body, supervisor, image, provided, &words);
     }
-    let created = engine.create_container(None, body).await;
+    let created = answered(engine, engine.create_container(None, body)).await;
     let created = created.map_err(|error| not_started(&name, &error))?;
     Ok(Container {
         id: created.id,
@@ -107,8 +108,11 @@ pub(super) async fn host_config(
     engine: &Docker,
     request: &ServicesRequest,
 ) -> Result<HostConfig, ExecutorError> {
-    let info = engine.info().await.map_err(|error| {
-        let message = format!("cannot ask the Engine for its log drivers: {error}");
+    let info = answered(engine, engine.info()).await.map_err(|error| {
+        let message = format!(
+            "cannot ask the Engine for its log drivers: {}",
+            told(&error)
+        );
         ExecutorError::infrastructure(message, None)
     })?;
     let drivers = info.plugins.and_then(|it| it.log).unwrap_or_default();
@@ -137,10 +141,7 @@ pub(super) async fn host_config(
 
 /// What the config asks for may not be in the image.
 pub(super) fn not_started(name: &str, error: &Error) -> ExecutorError {
-    let message = match error {
-        Error::DockerResponseServerError { message, .. } => message.clone(),
-        other => other.to_string(),
-    };
+    let message = told(error);
     let users = [
         "executable file not found",
         "no such file or directory",
@@ -150,9 +151,11 @@ pub(super) fn not_started(name: &str, error: &Error) -> ExecutorError {
         "unable to find group",
         "no command specified",
     ];
-    let is_users = users
-        .iter()
-        .any(|text| message.to_ascii_lowercase().contains(text));
+    // Only what the Engine says is about the image.
+    let is_users = matches!(error, Error::DockerResponseServerError { .. })
+        && users
+            .iter()
+            .any(|text| message.to_ascii_lowercase().contains(text));
     let message = format!("service {name} cannot be started: {message}");
     if is_users {
         let advice = "look at its `entrypoint`, `command` and `user`";
