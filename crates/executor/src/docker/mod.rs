@@ -183,9 +183,8 @@ impl Executor for DockerExecutor {
         let base = self.base().await?;
         base.engine.greet().await?;
         base.debts.pay(&base.engine).await;
-        let environment = Preparation::new(base, &self.settings, &request)?
-            .run()
-            .await?;
+        let preparation = Preparation::new(base, &self.settings, &request)?;
+        let environment = Box::pin(preparation.run()).await?;
         Ok(Arc::new(environment))
     }
 
