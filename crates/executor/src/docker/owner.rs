@@ -51,6 +51,15 @@ pub(super) enum Role {
     Service,
 }
 
+impl Role {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Primary => "primary",
+            Self::Service => "service",
+        }
+    }
+}
+
 /// This process, as the labels of its containers name it.
 #[derive(Debug)]
 pub(super) struct Owner {
@@ -91,10 +100,6 @@ impl Owner {
 
     /// By which a container of this owner is found again.
     pub fn labels(&self, attempt: AttemptId, role: Role) -> HashMap<String, String> {
-        let role = match role {
-            Role::Primary => "primary",
-            Role::Service => "service",
-        };
         let container = self.container.iter().flat_map(|start| {
             [
                 (OWNER_CONTAINER, start.id.clone()),
@@ -104,7 +109,7 @@ impl Owner {
         [
             (OWNER, self.id.clone()),
             (ATTEMPT, attempt.to_string()),
-            (ROLE, role.to_owned()),
+            (ROLE, role.name().to_owned()),
             (RUNNER, self.runner.clone()),
         ]
         .into_iter()
@@ -199,7 +204,7 @@ async fn remove_labelled(engine: &Engine, label: &str, value: &str) -> Result<()
     Ok(())
 }
 
-/// All containers with a label: `NAME`, or `NAME=VALUE`.
+/// All containers with a label: `NAME`, or `NAME=VALUE`. In the order in which they can be removed.
 async fn labelled(engine: &Engine, label: &str) -> Result<Vec<ContainerSummary>, ExecutorError> {
     let filters = HashMap::from([("label".to_owned(), vec![label.to_owned()])]);
     let options = ListContainersOptionsBuilder::new()
@@ -208,9 +213,17 @@ async fn labelled(engine: &Engine, label: &str) -> Result<Vec<ContainerSummary>,
         .build();
     let docker = engine.docker();
     let list = || answered(docker, docker.list_containers(Some(options.clone())));
-    settled(list)
+    let mut found = settled(list)
         .await
-        .map_err(|error| engine.error("containers that were left could not be found", error))
+        .map_err(|error| engine.error("containers that were left could not be found", error))?;
+    // Podman removes no container whose network others have joined.
+    found.sort_by_key(|container| !is_service(container));
+    Ok(found)
+}
+
+fn is_service(container: &ContainerSummary) -> bool {
+    let role = container.labels.as_ref().and_then(|all| all.get(ROLE));
+    role.is_some_and(|role| role == Role::Service.name())
 }
 
 /// Removes a container; it may be gone already. When this returns `Ok`, it is.
