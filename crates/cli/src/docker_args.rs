@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use outrider_executor::docker::{
-    BuildCacheCare, DockerSettings, ImageCare, Limits, Privileges, PullPolicy,
+    BuildCacheCare, DockerSettings, ImageCare, Limits, Privileges, PullPolicy, Warm,
 };
 
 use crate::args::duration;
@@ -60,6 +60,18 @@ pub struct DockerArgs {
     /// Make the root file system of containers read-only.
     #[arg(long, env = "OUTRIDER_READ_ONLY_ROOT")]
     read_only_root: bool,
+    /// Keep N containers running that wait for a job; with --warm-image N of each image [default: 0,
+    /// or 1 with --warm-image].
+    #[arg(long, env = "OUTRIDER_WARM", value_name = "N")]
+    warm: Option<usize>,
+    /// An image of which containers wait; repeat it for more [default: those that jobs used last].
+    #[arg(
+        long,
+        env = "OUTRIDER_WARM_IMAGES",
+        value_delimiter = ',',
+        value_name = "IMAGE"
+    )]
+    warm_image: Vec<String>,
     /// How much space pulled images may take before those go that no task has used for longest
     /// [default: any].
     #[arg(long, env = "OUTRIDER_IMAGE_MAX_SIZE", value_parser = bytes, value_name = "SIZE")]
@@ -145,9 +157,19 @@ impl DockerArgs {
                 docker_socket: self.allow_docker_socket,
                 read_only_root: self.read_only_root,
             },
+            warm: self.warm(),
             images: self.image_care(),
             build_cache: self.build_cache_care(),
             ..DockerSettings::new(runner_name, program, owners)
+        }
+    }
+
+    fn warm(&self) -> Warm {
+        let images = self.warm_image.iter().filter(|image| !image.is_empty());
+        let images: Vec<_> = images.cloned().collect();
+        Warm {
+            containers: self.warm.unwrap_or(usize::from(!images.is_empty())),
+            images,
         }
     }
 
@@ -196,7 +218,7 @@ mod tests {
             "--docker-host unix:///e.sock --pull always --container-limit-cpu 400m \
              --container-limit-memory 650Mi --container-limit-storage 1Gi \
              --container-limit-pids 100 --extra-limit-cpu 2 --extra-limit-memory 1Gi \
-             --allow-sudo --image-max-size 20Gi \
+             --allow-sudo --warm 2 --warm-image a:1 --warm-image b,c --image-max-size 20Gi \
              --image-max-age 1h --min-free-disk 1Gi",
         );
         assert_eq!(settings.engine.as_deref(), Some("unix:///e.sock"));
@@ -216,6 +238,11 @@ mod tests {
         };
         assert_eq!(settings.service_limits, service_limits);
         assert!(settings.privileges.sudo && !settings.privileges.docker_socket);
+        let warm = Warm {
+            containers: 2,
+            images: ["a:1", "b", "c"].map(str::to_owned).to_vec(),
+        };
+        assert_eq!(settings.warm, warm);
         let care = ImageCare {
             max_bytes: Some(20 << 30),
             max_age: Some(Duration::from_secs(3_600)),
@@ -246,5 +273,13 @@ mod tests {
         assert_eq!(settings.privileges, Privileges::default());
         assert_eq!(settings.limits, Limits::default());
         assert_eq!(settings.images, ImageCare::default());
+        assert_eq!(settings.warm, Warm::default());
+    }
+
+    #[test]
+    fn who_names_an_image_wants_one_container() {
+        assert_eq!(settings("--warm-image a").warm.containers, 1);
+        assert_eq!(settings("--warm-image a --warm 0").warm.containers, 0);
+        assert_eq!(settings("--warm 3").warm.containers, 3);
     }
 }

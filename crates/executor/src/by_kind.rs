@@ -77,6 +77,15 @@ impl Executor for ByKind {
         findings
     }
 
+    fn begin(&self) {
+        if self.route != Route::Processes {
+            self.containers.begin();
+        }
+        if self.route != Route::Containers {
+            self.processes.begin();
+        }
+    }
+
     async fn prepare(
         &self,
         request: PrepareRequest,
@@ -93,5 +102,10 @@ impl Executor for ByKind {
 
     fn host(&self) -> Option<&dyn Executor> {
         Some(&*self.processes)
+    }
+
+    async fn end(&self) {
+        self.containers.end().await;
+        self.processes.end().await;
     }
 }

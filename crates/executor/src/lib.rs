@@ -40,7 +40,7 @@ pub const SHELL_ENV: &str = ".outrider-bash-env";
 /// - **Concurrency.** All methods may be called at the same time for different attempts. The
 ///   runner prepares one environment per attempt, and never two for the same attempt.
 /// - **Order.** `check` at start-up; for each handle that an earlier process of this runner left
-///   behind, `recover`; then `prepare` as tasks come.
+///   behind, `recover`; then `begin`, and `prepare` as tasks come; at last `end`.
 /// - **Idempotence.** `recover` may be repeated, also for what is already gone.
 /// - **After a crash.** Whatever `prepare` and `exec` create can be found again from the [`Handle`]
 ///   that the runner has written to its disk before the first `exec`.
@@ -51,6 +51,10 @@ pub trait Executor: Send + Sync {
 
     /// What this host offers and what it lacks. Cheap; changes nothing.
     async fn check(&self) -> Vec<Finding>;
+
+    /// Tasks may come from now on: begins, in the background, with what can be made ready before
+    /// they do.
+    fn begin(&self) {}
 
     /// Makes the place where one attempt's steps run. On error nothing is left behind.
     async fn prepare(&self, request: PrepareRequest)
@@ -66,6 +70,9 @@ pub trait Executor: Send + Sync {
     fn host(&self) -> Option<&dyn Executor> {
         None
     }
+
+    /// No task comes any more: removes what was made ready for one.
+    async fn end(&self) {}
 }
 
 /// The place where the steps of one attempt run.

@@ -27,6 +27,8 @@ use crate::{DataApi, RunnerError, RunnerSettings, ServerApi, helper, shell};
 const LAST_DELIVERY: Duration = Duration::from_secs(5);
 /// How much longer than the grace the end of all processes may take before it is given up.
 const STOP_MARGIN: Duration = Duration::from_secs(15);
+/// How long the end of what has waited for tasks may take. What is left then ends with the process.
+const EXECUTOR_END: Duration = Duration::from_secs(10);
 /// How long the goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(2);
 
@@ -75,6 +77,7 @@ impl Runner {
 
         let released = house.recovery().run(leftovers).await;
         house.give_back_in_background(released, &background);
+        house.runner.executor.begin();
         let result = house.claims().run(&house).await;
         if let Err(error) = &result {
             tracing::error!("no more work is taken: {}", chain(error));
@@ -84,6 +87,7 @@ impl Runner {
         end.cancel();
         // Those that did not end in time do not hold this up either.
         let _ = tokio::time::timeout(GOODBYE, house.workers.ended()).await;
+        let _ = tokio::time::timeout(EXECUTOR_END, house.runner.executor.end()).await;
         background.ended().await;
         let goodbye = GoodbyeRequest { runner: house.id };
         let _ = tokio::time::timeout(GOODBYE, house.runner.api.goodbye(&goodbye)).await;

@@ -100,6 +100,11 @@ impl Platform {
         })
     }
 
+    /// The folder of all that it writes.
+    pub fn folder(&self) -> &Path {
+        self.data.path()
+    }
+
     /// Starts runners, each with its own connection and spool.
     pub fn start_runners(
         &self,

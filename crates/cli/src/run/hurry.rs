@@ -36,6 +36,10 @@ impl Executor for Hurried {
         self.executor.check().await
     }
 
+    fn begin(&self) {
+        self.executor.begin();
+    }
+
     async fn prepare(
         &self,
         request: PrepareRequest,
@@ -51,6 +55,10 @@ impl Executor for Hurried {
 
     fn host(&self) -> Option<&dyn Executor> {
         self.executor.host()
+    }
+
+    async fn end(&self) {
+        self.executor.end().await;
     }
 }
 

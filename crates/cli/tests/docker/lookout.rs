@@ -13,6 +13,7 @@ use bollard::query_parameters::ListNetworksOptionsBuilder;
 use futures_util::TryStreamExt;
 use outrider_executor::Handle;
 use outrider_executor::conformance::{DEADLINE, Lookout};
+use outrider_executor::docker::DockerHandle;
 use outrider_model::AttemptId;
 use outrider_testkit::docker::client;
 use tokio::time::{Instant, sleep};
@@ -39,7 +40,7 @@ pub struct EngineLookout {
 impl Lookout for EngineLookout {
     async fn marked(&self, handle: &Handle, mark: &str) -> Vec<u32> {
         let mut marked = Vec::new();
-        for container in containers(attempt(handle)).await {
+        for container in of_task(handle).await {
             let processes = processes(&container).await;
             let lines = processes.lines().filter(|line| line.contains(mark));
             marked.extend(lines.filter_map(|line| line.split(' ').next()?.parse::<u32>().ok()));
@@ -49,7 +50,7 @@ impl Lookout for EngineLookout {
 
     async fn remains(&self, handle: &Handle) -> Vec<String> {
         let attempt = attempt(handle);
-        let containers = containers(attempt).await;
+        let containers = of_task(handle).await;
         for container in &containers {
             self.remember_volumes(container).await;
         }
@@ -107,6 +108,21 @@ impl EngineLookout {
         }
         there
     }
+}
+
+/// By their label, and one that has waited by its id.
+async fn of_task(handle: &Handle) -> Vec<String> {
+    let mut found = containers(attempt(handle)).await;
+    if let Handle::Docker(DockerHandle {
+        container: Some(id),
+        ..
+    }) = handle
+        && !found.contains(id)
+        && client().inspect_container(id, None).await.is_ok()
+    {
+        found.push(id.clone());
+    }
+    found
 }
 
 async fn networks(attempt: AttemptId) -> Vec<String> {

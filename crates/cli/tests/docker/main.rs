@@ -14,24 +14,29 @@ mod podman;
 mod program;
 mod services;
 mod support;
+mod warm;
 
 use outrider_executor::conformance::{Dialect, Subject};
 use outrider_testkit::docker::Image;
 
 use self::lookout::EngineLookout;
 
-/// A subject is made inside a runtime, and making an image takes another one.
-fn subject() -> Subject {
-    let made = std::thread::scope(|scope| {
+/// The image of the suite. A subject is made inside a runtime, and making an image takes another
+/// one.
+fn image() -> String {
+    std::thread::scope(|scope| {
         let make = || {
             let runtime = tokio::runtime::Runtime::new().expect("a runtime");
             runtime.block_on(Image::Debian.provide())
         };
         scope.spawn(make).join().expect("an image")
-    });
+    })
+}
+
+fn subject() -> Subject {
     let (executor, place) = support::executor(support::settings);
     Subject::new(executor, Dialect::Shell, EngineLookout::default())
-        .of_kind(support::kind(&made))
+        .of_kind(support::kind(&image()))
         .keep(place)
 }
 

@@ -34,18 +34,56 @@ pub(super) const NOT_FOR_THE_INIT: [&str; 3] = ["LD_PRELOAD", "LD_LIBRARY_PATH",
 /// Folders in which everybody may write, although the root is read-only.
 const SCRATCH: [&str; 3] = ["/tmp", "/var/tmp", "/run"];
 
-/// What one primary container is made for.
+/// All that a task decides about its primary container before the init is told anything: containers
+/// of one recipe are as good as each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Recipe {
+    /// The image's id.
+    pub image: String,
+    pub limits: Limits,
+    /// The Engine's socket on its host, where the job may use it.
+    pub socket: Option<String>,
+    /// Places besides [`SCRATCH`] that stay writable, if the root is read-only.
+    pub writable: Vec<String>,
+}
+
+impl Recipe {
+    /// Of a container without the Engine's socket, for a job that works in this directory.
+    pub fn new(
+        image: &str,
+        limits: Limits,
+        working_directory: &str,
+        privileges: &Privileges,
+    ) -> Self {
+        let writable = if privileges.read_only_root {
+            writable(working_directory)
+        } else {
+            Vec::new()
+        };
+        Self {
+            image: image.to_owned(),
+            limits,
+            socket: None,
+            writable,
+        }
+    }
+}
+
+/// Where people may write although the root is read-only: at home, and where the job works.
+fn writable(working_directory: &str) -> Vec<String> {
+    let homes = ["/root", "/home"].map(str::to_owned);
+    let own = Some(working_directory.to_owned());
+    let own = own.filter(|path| path.starts_with('/') && path != "/");
+    homes.into_iter().chain(own).collect()
+}
+
+/// What one primary container is made of.
 pub(super) struct Primary<'a> {
-    pub image: &'a str,
+    pub recipe: &'a Recipe,
     pub program: &'a Program,
     pub labels: HashMap<String, String>,
-    pub limits: &'a Limits,
     pub host: &'a Host,
     pub privileges: &'a Privileges,
-    /// The Engine's socket on its host, where the job may use it.
-    pub socket: Option<&'a str>,
-    /// Places besides [`SCRATCH`] that stay writable when the root is read-only.
-    pub writable: Vec<String>,
     pub podman: bool,
 }
 
@@ -55,7 +93,7 @@ impl Primary<'_> {
         let host_config = self.host_config();
         let env = NOT_FOR_THE_INIT.map(|name| format!("{name}=")).to_vec();
         ContainerCreateBody {
-            image: Some(self.image.to_owned()),
+            image: Some(self.recipe.image.clone()),
             user: Some("0".to_owned()),
             entrypoint: Some(self.program.command()),
             cmd: Some(vec!["task-init".to_owned()]),
@@ -74,11 +112,19 @@ impl Primary<'_> {
     }
 
     fn host_config(&self) -> HostConfig {
+        let Recipe {
+            limits,
+            socket,
+            writable,
+            ..
+        } = self.recipe;
         let mut config = HostConfig {
             auto_remove: Some(true),
             init: Some(false),
             mounts: Some(vec![program_mount(self.program, true)]),
-            binds: self.socket.map(|socket| vec![format!("{socket}:{SOCKET}")]),
+            binds: socket
+                .as_ref()
+                .map(|socket| vec![format!("{socket}:{SOCKET}")]),
             ..HostConfig::default()
         };
         // Podman has a log driver of this name too, but none of its logs can be switched off while
@@ -89,12 +135,12 @@ impl Primary<'_> {
                 config: None,
             });
         }
-        limit(&mut config, self.limits, self.host);
+        limit(&mut config, limits, self.host);
         confine(&mut config, self.privileges);
         if self.privileges.read_only_root {
             config.readonly_rootfs = Some(true);
             config.tmpfs = Some(scratch(self.podman));
-            let volumes = self.writable.iter().map(|path| anonymous_volume(path));
+            let volumes = writable.iter().map(|path| anonymous_volume(path));
             config.mounts.get_or_insert_default().extend(volumes);
         }
         config
@@ -171,25 +217,27 @@ mod tests {
 
     fn config(privileges: Privileges) -> HostConfig {
         let program = Program::for_tests();
-        let limits = Limits {
-            cpu_millis: Some(1_500),
-            memory: Some(1 << 30),
-            storage: Some(5 << 30),
-            pids: Some(100),
+        let recipe = Recipe {
+            image: "image".to_owned(),
+            limits: Limits {
+                cpu_millis: Some(1_500),
+                memory: Some(1 << 30),
+                storage: Some(5 << 30),
+                pids: Some(100),
+            },
+            socket: None,
+            writable: vec!["/root".to_owned()],
         };
         let host = Host {
             limits_swap: true,
             ..Host::default()
         };
         let primary = Primary {
-            image: "image",
+            recipe: &recipe,
             program: &program,
             labels: HashMap::new(),
-            limits: &limits,
             host: &host,
             privileges: &privileges,
-            socket: None,
-            writable: vec!["/root".to_owned()],
             podman: false,
         };
         primary.body().host_config.expect("there is one")

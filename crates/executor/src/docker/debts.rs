@@ -5,45 +5,48 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use outrider_model::AttemptId;
 use tokio::time::timeout;
 
+use super::DockerHandle;
 use super::engine::Engine;
-use super::owner::remove_attempt;
+use super::owner::remove_task;
 
 /// How long a task that has failed already waits for the removal of what was made for it.
 const BRIEF: Duration = Duration::from_secs(10);
 
-/// The attempts of which something may be left.
+/// The tasks of which something may be left.
 #[derive(Default)]
-pub(super) struct Debts(Mutex<BTreeSet<AttemptId>>);
+pub(super) struct Debts(Mutex<BTreeSet<DockerHandle>>);
 
 impl Debts {
-    /// Removes what an attempt has made: now, or later.
-    pub async fn settle(&self, engine: &Engine, attempt: AttemptId) {
-        let removed = timeout(BRIEF, remove_attempt(engine, attempt)).await;
+    /// Removes what was made for a task: now, or later.
+    pub async fn settle(&self, engine: &Engine, handle: DockerHandle) {
+        let removed = timeout(BRIEF, remove_task(engine, &handle)).await;
         if !matches!(removed, Ok(Ok(()))) {
-            self.add(attempt);
+            self.add(handle);
         }
     }
 
-    /// Something of an attempt may be left.
-    pub fn add(&self, attempt: AttemptId) {
-        self.attempts().insert(attempt);
+    /// Something of a task may be left.
+    pub fn add(&self, handle: DockerHandle) {
+        self.handles().insert(handle);
     }
 
     /// Tries again, now that the Engine answers.
     pub async fn pay(&self, engine: &Engine) {
-        let owed = self.attempts().clone();
-        for attempt in owed {
-            match remove_attempt(engine, attempt).await {
-                Ok(()) => drop(self.attempts().remove(&attempt)),
-                Err(error) => tracing::warn!(%attempt, %error, "containers are still left"),
+        let owed = self.handles().clone();
+        for handle in owed {
+            match remove_task(engine, &handle).await {
+                Ok(()) => drop(self.handles().remove(&handle)),
+                Err(error) => {
+                    let attempt = handle.attempt;
+                    tracing::warn!(%attempt, %error, "containers are still left");
+                }
             }
         }
     }
 
-    fn attempts(&self) -> MutexGuard<'_, BTreeSet<AttemptId>> {
+    fn handles(&self) -> MutexGuard<'_, BTreeSet<DockerHandle>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -50,9 +50,14 @@ pub(super) struct Running {
 }
 
 impl Running {
+    /// Whether its init was heard of for the last time.
+    pub fn is_lost(&self) -> bool {
+        self.init.lost().now_or_never().is_some()
+    }
+
     /// Says why the init does not answer, if this is an error of that kind.
     pub async fn explain(&self, error: ExecutorError) -> ExecutorError {
-        if self.init.lost().now_or_never().is_none() {
+        if !self.is_lost() {
             return error;
         }
         let death = Death::of(&self.engine, &self.container).await;
@@ -169,6 +174,13 @@ pub(super) struct Place {
 }
 
 impl Place {
+    fn handle(&self) -> DockerHandle {
+        DockerHandle {
+            attempt: self.attempt,
+            container: Some(self.running.container.clone()),
+        }
+    }
+
     async fn remove(&self) -> Result<(), ExecutorError> {
         let services = self.services.end().await;
         self.running.remove().await?;
@@ -264,9 +276,7 @@ async fn watch_storage(running: &Running, limit: u64, exceeded: &OnceLock<String
 #[async_trait]
 impl Environment for DockerEnvironment {
     fn handle(&self) -> Handle {
-        Handle::Docker(DockerHandle {
-            attempt: self.place.attempt,
-        })
+        Handle::Docker(self.place.handle())
     }
 
     fn files(&self) -> Files<'_> {
@@ -341,7 +351,7 @@ impl Environment for DockerEnvironment {
         let result = self.place.remove_patiently().await;
         match &result {
             Ok(()) => *removed = true,
-            Err(_) => self.place.debts.add(self.place.attempt),
+            Err(_) => self.place.debts.add(self.place.handle()),
         }
         result
     }

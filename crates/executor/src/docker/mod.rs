@@ -4,9 +4,10 @@
 //! container. Its first process is our [init](crate::init), which comes from a volume (`program`)
 //! and is spoken to through the container's stdin and stdout (`stream`). When the runner dies, the
 //! Engine closes that stdin: the init ends, and the container is removed. What is left all the same
-//! is found by its labels (`owner`).
+//! is found by its labels (`owner`). Containers may wait for tasks (`warm`).
 
 mod answer;
+mod boot;
 pub mod care;
 mod check;
 mod container;
@@ -27,35 +28,44 @@ mod settings;
 mod settle;
 mod socket;
 mod stream;
+mod warm;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use outrider_model::AttemptId;
+use outrider_model::plan::DockerImage;
 use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
+use tokio_util::sync::DropGuard;
 
 use self::care::Care;
 use self::debts::Debts;
 use self::engine::Engine;
-use self::image::{HostLogins, Images, Patience};
+use self::image::{HostLogins, Images, Patience, Provided};
 use self::limits::Host;
 use self::own_container::OwnContainer;
 pub use self::own_container::own_container_id;
-use self::owner::{Owner, remove_attempt};
+use self::owner::{Owner, remove_task};
 use self::prepare::Preparation;
 use self::program::Program;
 pub use self::settings::{
-    BuildCacheCare, DockerSettings, ImageCare, Limits, Privileges, PullPolicy,
+    BuildCacheCare, DockerSettings, ImageCare, Limits, Privileges, PullPolicy, Warm,
 };
 use self::socket::Socket;
-use crate::{Environment, Executor, ExecutorError, Finding, Handle, PrepareRequest};
+use self::warm::Pool;
+use crate::{Environment, Executor, ExecutorError, Finding, Handle, Output, PrepareRequest};
 
-/// Finds the containers of an attempt again: by their label.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Finds the containers of an attempt again.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct DockerHandle {
-    /// Whose they are.
+    /// Whose they are, as their labels say.
     pub attempt: AttemptId,
+    /// The primary container: one that has waited has no such label. None: an older runner wrote
+    /// the handle.
+    #[serde(default)]
+    pub container: Option<String>,
 }
 
 /// Runs steps in containers.
@@ -63,8 +73,23 @@ pub struct DockerHandle {
 /// The Engine is looked for when it is first needed, and again after that if there was none. At the
 /// first `prepare` or `recover` the containers of owners that are gone are removed.
 pub struct DockerExecutor {
+    core: Arc<Core>,
+    _ends_the_pool: DropGuard,
+}
+
+/// An executor, as what it does in the background shares it.
+struct Core {
     settings: DockerSettings,
     base: OnceCell<Base>,
+    warm: Pool,
+}
+
+impl Core {
+    async fn base(&self) -> Result<&Base, ExecutorError> {
+        self.base
+            .get_or_try_init(|| Base::find(&self.settings))
+            .await
+    }
 }
 
 /// What all containers of an executor share.
@@ -123,6 +148,20 @@ impl Base {
         })
     }
 
+    /// Makes sure that the Engine has what a primary container of this image needs.
+    async fn provide(
+        &self,
+        image: &DockerImage,
+        variables: &BTreeMap<String, String>,
+        progress: &Arc<dyn Output>,
+    ) -> Result<Provided, ExecutorError> {
+        let image = self.images.provide(image, variables, progress).await?;
+        self.program_is_there
+            .get_or_try_init(|| self.program.ensure(&self.engine, &image.id))
+            .await?;
+        Ok(image)
+    }
+
     /// Whether the program's volume was gone, and is there again. The Engine makes an empty one in
     /// its place without a word, from which no container starts.
     async fn has_refilled_program(&self, image: &str) -> bool {
@@ -152,17 +191,21 @@ fn socket(
 
 impl DockerExecutor {
     /// An executor that has not touched anything yet.
-    pub const fn new(settings: DockerSettings) -> Self {
+    pub fn new(settings: DockerSettings) -> Self {
+        let warm = Pool::new(&settings.warm);
         Self {
-            settings,
-            base: OnceCell::const_new(),
+            _ends_the_pool: warm.ends_when_dropped(),
+            core: Arc::new(Core {
+                settings,
+                base: OnceCell::new(),
+                warm,
+            }),
         }
     }
 
-    async fn base(&self) -> Result<&Base, ExecutorError> {
-        self.base
-            .get_or_try_init(|| Base::find(&self.settings))
-            .await
+    /// The ids of the containers that wait for tasks now.
+    pub fn waiting(&self) -> Vec<String> {
+        self.core.warm.waiting()
     }
 }
 
@@ -173,17 +216,21 @@ impl Executor for DockerExecutor {
     }
 
     async fn check(&self) -> Vec<Finding> {
-        check::all(&self.settings).await
+        check::all(&self.core.settings).await
+    }
+
+    fn begin(&self) {
+        Pool::begin(&self.core);
     }
 
     async fn prepare(
         &self,
         request: PrepareRequest,
     ) -> Result<Arc<dyn Environment>, ExecutorError> {
-        let base = self.base().await?;
+        let base = self.core.base().await?;
         base.engine.greet().await?;
         base.debts.pay(&base.engine).await;
-        let preparation = Preparation::new(base, &self.settings, &request)?;
+        let preparation = Preparation::new(&self.core, base, &request)?;
         let environment = Box::pin(preparation.run()).await?;
         Ok(Arc::new(environment))
     }
@@ -193,6 +240,10 @@ impl Executor for DockerExecutor {
             let message = "the docker executor cannot recover what another executor has made";
             return Err(ExecutorError::infrastructure(message, None));
         };
-        remove_attempt(&self.base().await?.engine, handle.attempt).await
+        remove_task(&self.core.base().await?.engine, handle).await
+    }
+
+    async fn end(&self) {
+        self.core.warm.end().await;
     }
 }

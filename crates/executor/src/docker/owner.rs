@@ -19,6 +19,7 @@ use outrider_model::AttemptId;
 use rustix::fs::{FlockOperation, flock};
 use tokio::time::{Duration, Instant, sleep};
 
+use super::DockerHandle;
 use super::answer::answered;
 use super::engine::{Engine, status};
 use super::own_container::Start;
@@ -42,20 +43,33 @@ const SUFFIX: &str = ".lock";
 /// How long the Engine may take to remove a container that it is removing already.
 const REMOVAL: Duration = Duration::from_secs(60);
 
+/// The role of containers that run beside the steps.
+const SERVICE: &str = "service";
+
 /// What a container is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
-    /// Runs the steps.
-    Primary,
+    /// Runs the steps of an attempt.
+    Primary(AttemptId),
     /// Runs beside the steps.
-    Service,
+    Service(AttemptId),
+    /// Waits for an attempt, and then runs its steps: labels cannot be changed.
+    Warm,
 }
 
 impl Role {
     const fn name(self) -> &'static str {
         match self {
-            Self::Primary => "primary",
-            Self::Service => "service",
+            Self::Primary(_) => "primary",
+            Self::Service(_) => SERVICE,
+            Self::Warm => "warm",
+        }
+    }
+
+    const fn attempt(self) -> Option<AttemptId> {
+        match self {
+            Self::Primary(attempt) | Self::Service(attempt) => Some(attempt),
+            Self::Warm => None,
         }
     }
 }
@@ -99,7 +113,9 @@ impl Owner {
     }
 
     /// By which a container of this owner is found again.
-    pub fn labels(&self, attempt: AttemptId, role: Role) -> HashMap<String, String> {
+    pub fn labels(&self, role: Role) -> HashMap<String, String> {
+        let attempt = role.attempt();
+        let attempt = attempt.map(|attempt| (ATTEMPT, attempt.to_string()));
         let container = self.container.iter().flat_map(|start| {
             [
                 (OWNER_CONTAINER, start.id.clone()),
@@ -108,14 +124,19 @@ impl Owner {
         });
         [
             (OWNER, self.id.clone()),
-            (ATTEMPT, attempt.to_string()),
             (ROLE, role.name().to_owned()),
             (RUNNER, self.runner.clone()),
         ]
         .into_iter()
+        .chain(attempt)
         .chain(container)
         .map(|(name, value)| (name.to_owned(), value))
         .collect()
+    }
+
+    /// A name that no other owner gives.
+    pub fn id(&self) -> &str {
+        &self.id
     }
 
     /// Removes the containers of owners that are gone. What cannot be removed keeps its lock file,
@@ -161,11 +182,14 @@ impl Dead {
 }
 
 /// Removes all containers of an attempt, whoever made them.
-pub(super) async fn remove_attempt(
+pub(super) async fn remove_task(
     engine: &Engine,
-    attempt: AttemptId,
+    handle: &DockerHandle,
 ) -> Result<(), ExecutorError> {
-    remove_labelled(engine, ATTEMPT, &attempt.to_string()).await
+    if let Some(container) = &handle.container {
+        remove(engine, container).await?;
+    }
+    remove_labelled(engine, ATTEMPT, &handle.attempt.to_string()).await
 }
 
 /// Removes what owners have left whose own container is gone, stands still or was started anew.
@@ -223,7 +247,7 @@ async fn labelled(engine: &Engine, label: &str) -> Result<Vec<ContainerSummary>,
 
 fn is_service(container: &ContainerSummary) -> bool {
     let role = container.labels.as_ref().and_then(|all| all.get(ROLE));
-    role.is_some_and(|role| role == Role::Service.name())
+    role.is_some_and(|role| role == SERVICE)
 }
 
 /// Removes a container; it may be gone already. When this returns `Ok`, it is.
@@ -287,9 +311,10 @@ mod tests {
         let name = "a \"b\" ü/=,";
         let owner = Owner::claim(folder.path(), name, Some(start.clone())).expect("claimed");
         let attempt = AttemptId::from_bytes([7; 16]);
-        let labels = owner.labels(attempt, Role::Primary);
+        let labels = owner.labels(Role::Primary(attempt));
         assert_eq!(labels[RUNNER], name);
         assert_eq!(labels[ATTEMPT], attempt.to_string());
         assert_eq!(owner_start(&labels), Some(start));
+        assert!(!owner.labels(Role::Warm).contains_key(ATTEMPT));
     }
 }

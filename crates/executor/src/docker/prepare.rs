@@ -3,32 +3,30 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bollard::errors::Error;
 use bollard::models::HostConfig;
-use bollard::query_parameters::CreateContainerOptionsBuilder;
+use outrider_model::AttemptId;
 use outrider_model::plan::{DockerImage, EnvironmentKind};
 use tokio::time::timeout;
 
-use super::Base;
-use super::answer::answered;
-use super::container::{Primary, confine, limit, program_mount};
-use super::death::Death;
+use super::boot::{Boot, silent};
+use super::container::{Recipe, confine, limit, program_mount};
 use super::entrypoint::Wanted;
 use super::environment::{Beside, DockerEnvironment, Place, Running};
 use super::image::Provided;
 use super::limits::effective;
 use super::owner::Role;
 use super::service::{Services, ServicesRequest, Supervisor};
-use super::settings::{DockerSettings, Limits};
+use super::settings::Limits;
 use super::socket::Socket;
-use super::stream::attach;
-use crate::init::{InitClient, SetUp};
+use super::warm::Pool;
+use super::{Base, Core, DockerHandle};
+use crate::init::{Ready, SetUp};
 use crate::{ExecutorError, Fault, PrepareRequest};
 
 /// One environment on its way.
 pub(super) struct Preparation<'a> {
+    core: &'a Arc<Core>,
     base: &'a Base,
-    settings: &'a DockerSettings,
     request: &'a PrepareRequest,
     primary: &'a DockerImage,
     beside: &'a [DockerImage],
@@ -38,10 +36,11 @@ pub(super) struct Preparation<'a> {
 impl<'a> Preparation<'a> {
     /// Refuses what is no job for containers.
     pub fn new(
+        core: &'a Arc<Core>,
         base: &'a Base,
-        settings: &'a DockerSettings,
         request: &'a PrepareRequest,
     ) -> Result<Self, ExecutorError> {
+        let settings = &core.settings;
         let EnvironmentKind::Docker { images } = &request.kind else {
             return Err(refused("it wants a machine of its own"));
         };
@@ -53,8 +52,8 @@ impl<'a> Preparation<'a> {
         }
         let class = request.resource_class.as_deref();
         Ok(Self {
+            core,
             base,
-            settings,
             request,
             primary,
             beside,
@@ -73,11 +72,14 @@ impl<'a> Preparation<'a> {
     }
 
     async fn make(&self) -> Result<DockerEnvironment, ExecutorError> {
-        let image = self.provide().await?;
+        let Self { base, request, .. } = self;
+        let image = base
+            .provide(self.primary, &request.variables, &request.progress)
+            .await?;
         match self.make_from(&image).await {
             Err(error)
                 if error.fault == Fault::Infrastructure
-                    && self.base.has_refilled_program(&image.id).await =>
+                    && base.has_refilled_program(&image.id).await =>
             {
                 self.make_from(&image).await
             }
@@ -86,74 +88,97 @@ impl<'a> Preparation<'a> {
     }
 
     async fn make_from(&self, image: &Provided) -> Result<DockerEnvironment, ExecutorError> {
-        let container = self.create(&image.id).await;
-        let made = match container {
-            Ok(container) => self.start(&container, image.clone()).await,
-            Err(error) => Err(error),
+        let recipe = self.recipe(image);
+        let found = match self.take(&recipe, image).await {
+            Some(taken) => Ok(taken),
+            None => self.boot(&recipe, image).await,
         };
+        let (running, ready) = match found {
+            Ok(found) => found,
+            Err(error) => {
+                self.settle(None).await;
+                return Err(error);
+            }
+        };
+        let container = running.container.clone();
+        let made = self.furnish(running, ready, image).await;
         if made.is_err() {
-            let base = self.base;
-            base.debts.settle(&base.engine, self.request.attempt).await;
+            self.settle(Some(container)).await;
         }
         made
     }
 }
 
 impl Preparation<'_> {
-    async fn provide(&self) -> Result<Provided, ExecutorError> {
-        let Self { base, request, .. } = self;
-        let image = base
-            .images
-            .provide(self.primary, &request.variables, &request.progress)
-            .await?;
-        base.program_is_there
-            .get_or_try_init(|| base.program.ensure(&base.engine, &image.id))
-            .await?;
-        Ok(image)
-    }
-
-    async fn create(&self, image: &str) -> Result<String, ExecutorError> {
-        let base = self.base;
+    /// A container that has waited, ready for steps. If anything is wrong with it a new one will
+    /// do, or will tell what is wrong with the job.
+    async fn take(&self, recipe: &Recipe, image: &Provided) -> Option<(Arc<Running>, Ready)> {
         let attempt = self.request.attempt;
-        let primary = Primary {
-            image,
-            program: &base.program,
-            labels: base.owner.labels(attempt, Role::Primary),
-            limits: &self.limits,
-            host: &base.host,
-            privileges: &self.settings.privileges,
-            socket: self.socket().map(|socket| socket.path.as_str()),
-            writable: self.writable(),
-            podman: base.engine.is_podman(),
-        };
-        let name = format!("outrider-{attempt}");
-        let options = CreateContainerOptionsBuilder::new().name(&name).build();
-        let docker = base.engine.docker();
-        let created = docker.create_container(Some(options), primary.body());
-        answered(docker, created)
-            .await
-            .map(|created| created.id)
-            .map_err(|error| {
-                base.engine
-                    .error("the task's container could not be made", error)
-            })
+        let running = Pool::take(self.core, &self.primary.image, recipe, attempt)?;
+        match self.set_up(&running, image).await {
+            Ok(ready) => Some((running, ready)),
+            Err(error) => {
+                let container = &running.container;
+                tracing::debug!(%attempt, %container, %error, "what has waited is of no use");
+                self.settle(Some(container.clone())).await;
+                None
+            }
+        }
     }
 
-    /// Starts the container and makes it ready for steps, with all that runs beside it.
-    async fn start(
+    /// A new container, ready for steps.
+    async fn boot(
         &self,
-        container: &str,
-        image: Provided,
-    ) -> Result<DockerEnvironment, ExecutorError> {
-        let running = Arc::new(self.boot(container).await?);
-        let program = Wanted::of(self.primary, &image);
-        let ready = match timeout(self.patience(), running.init.set_up(self.set_up(image))).await {
-            Ok(Ok(ready)) => ready,
-            Ok(Err(error)) => return Err(running.explain(error).await),
-            Err(_) => return Err(silent(self.patience())),
+        recipe: &Recipe,
+        image: &Provided,
+    ) -> Result<(Arc<Running>, Ready), ExecutorError> {
+        let boot = Boot {
+            base: self.base,
+            privileges: &self.core.settings.privileges,
+            recipe,
         };
+        let attempt = self.request.attempt;
+        let labels = self.base.owner.labels(Role::Primary(attempt));
+        let running = Arc::new(boot.run(&container_name(attempt), labels).await?);
+        let ready = self.set_up(&running, image).await?;
+        Ok((running, ready))
+    }
+
+    async fn set_up(&self, running: &Running, image: &Provided) -> Result<Ready, ExecutorError> {
+        match timeout(self.patience(), running.init.set_up(self.task(image))).await {
+            Ok(Ok(ready)) => Ok(ready),
+            Ok(Err(error)) => Err(running.explain(error).await),
+            Err(_) => Err(silent(self.patience())),
+        }
+    }
+
+    /// Removes what was made so far: now, or later.
+    async fn settle(&self, container: Option<String>) {
+        let handle = DockerHandle {
+            attempt: self.request.attempt,
+            container,
+        };
+        self.base.debts.settle(&self.base.engine, handle).await;
+    }
+
+    fn recipe(&self, image: &Provided) -> Recipe {
+        let privileges = &self.core.settings.privileges;
+        let directory = &self.request.working_directory;
+        Recipe {
+            socket: self.socket().map(|socket| socket.path.clone()),
+            ..Recipe::new(&image.id, self.limits, directory, privileges)
+        }
+    }
+
+    /// Starts all that runs beside the steps.
+    async fn furnish(
+        &self,
+        running: Arc<Running>,
+        ready: Ready,
+        image: &Provided,
+    ) -> Result<DockerEnvironment, ExecutorError> {
         let mut services = self.start_services(&running).await?;
-        if let Some(program) = program {
+        if let Some(program) = Wanted::of(self.primary, image) {
             services = match program.start(&running.init, &ready).await {
                 Ok(entrypoint) => services.with(entrypoint),
                 Err(error) => {
@@ -162,10 +187,8 @@ impl Preparation<'_> {
                 }
             };
         }
-        let watched = self
-            .limits
-            .storage
-            .filter(|_| !self.base.host.limits_storage);
+        let limit = self.limits.storage;
+        let watched = limit.filter(|_| !self.base.host.limits_storage);
         let place = Place {
             attempt: self.request.attempt,
             running,
@@ -191,15 +214,15 @@ impl Preparation<'_> {
             images.push((image.clone(), provided));
         }
         let class = request.resource_class.as_deref();
-        let limits = effective(&self.settings.service_limits, class, &base.host);
+        let limits = effective(&self.core.settings.service_limits, class, &base.host);
         let mut config = HostConfig::default();
         limit(&mut config, &limits, &base.host);
-        confine(&mut config, &self.settings.privileges);
+        confine(&mut config, &self.core.settings.privileges);
         let (asked, patience) = (Arc::clone(running), self.patience());
         let services = ServicesRequest {
             images,
             primary: running.container.clone(),
-            labels: base.owner.labels(request.attempt, Role::Service),
+            labels: base.owner.labels(Role::Service(request.attempt)),
             supervisor: Some(Supervisor {
                 mount: program_mount(&base.program, true),
                 command: base.program.command(),
@@ -219,61 +242,18 @@ impl Preparation<'_> {
         Ok(Beside::new(services, self.beside))
     }
 
-    async fn boot(&self, container: &str) -> Result<Running, ExecutorError> {
-        let engine = &self.base.engine;
-        let attached = attach(engine.docker(), container).await.map_err(|error| {
-            engine.error("the task's container could not be attached to", error)
-        })?;
-        engine
-            .docker()
-            .start_container(container, None)
-            .await
-            .map_err(|error| self.not_started(error))?;
-        let complaints = attached.complaints;
-        let connect = InitClient::connect(attached.reader, attached.writer);
-        match timeout(self.patience(), connect).await {
-            Ok(Ok(init)) => Ok(Running {
-                engine: Arc::clone(engine),
-                container: container.to_owned(),
-                init,
-                complaints,
-                memory: self.limits.memory,
-            }),
-            Ok(Err(_)) => {
-                let death = Death::of(engine, container).await;
-                let said = complaints.text();
-                Err(death.into_error(engine.address(), self.limits.memory, said))
-            }
-            Err(_) => Err(silent(self.patience())),
-        }
-    }
-
     fn patience(&self) -> Duration {
         self.base.engine.patience()
     }
 
-    fn not_started(&self, error: Error) -> ExecutorError {
-        let what = "the task's container could not be started";
-        let error = self.base.engine.error(what, error);
-        let said = error.source.as_ref().map(ToString::to_string);
-        if said.is_some_and(|said| said.contains("exec format error")) {
-            let message = format!(
-                "{what}: the runner's program is not for the processor of the Engine's host\n\
-                 start a runner that was built for it"
-            );
-            return ExecutorError::infrastructure(message, None);
-        }
-        error
-    }
-
-    fn set_up(&self, image: Provided) -> SetUp {
+    fn task(&self, image: &Provided) -> SetUp {
         let Self { base, primary, .. } = self;
         let own = image.environment.iter().filter_map(|it| it.split_once('='));
         let own = own.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let more = primary.environment.clone();
         SetUp {
             attempt: self.request.attempt,
-            user: primary.user.clone().or(image.user),
+            user: primary.user.clone().or_else(|| image.user.clone()),
             extra_groups: self.socket().and_then(|it| it.group).into_iter().collect(),
             environment: own.chain(more).collect(),
             working_directory: self.request.working_directory.clone(),
@@ -296,14 +276,11 @@ impl Preparation<'_> {
         let socket = self.base.socket.as_ref();
         socket.filter(|_| self.request.wants_docker)
     }
+}
 
-    /// Where people may write although the root is read-only: at home, and where the job works.
-    fn writable(&self) -> Vec<String> {
-        let homes = ["/root", "/home"].map(str::to_owned);
-        let own = Some(self.request.working_directory.clone());
-        let own = own.filter(|path| path.starts_with('/') && path != "/");
-        homes.into_iter().chain(own).collect()
-    }
+/// What people see in the list of containers.
+pub(super) fn container_name(attempt: AttemptId) -> String {
+    format!("outrider-{attempt}")
 }
 
 fn socket_is_useless() -> ExecutorError {
@@ -313,16 +290,6 @@ fn socket_is_useless() -> ExecutorError {
          let the job run with an Engine without it",
         None,
     )
-}
-
-/// The init says nothing.
-fn silent(patience: Duration) -> ExecutorError {
-    let message = format!(
-        "the task's container has said nothing for {} seconds\n\
-         look at the load of its host, and at the log of the Engine",
-        patience.as_secs()
-    );
-    ExecutorError::infrastructure(message, None)
 }
 
 fn refused(why: &str) -> ExecutorError {

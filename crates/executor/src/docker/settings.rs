@@ -26,6 +26,8 @@ pub struct DockerSettings {
     pub pull: PullPolicy,
     /// What containers may do.
     pub privileges: Privileges,
+    /// Which containers wait for tasks.
+    pub warm: Warm,
     /// Which images are kept.
     pub images: ImageCare,
     /// What is kept of what builds leave for later builds. None: all of it.
@@ -50,6 +52,7 @@ impl DockerSettings {
             service_limits: Limits::default(),
             pull: PullPolicy::default(),
             privileges: Privileges::default(),
+            warm: Warm::default(),
             images: ImageCare::default(),
             build_cache: None,
         }
@@ -92,6 +95,15 @@ pub struct Privileges {
     pub docker_socket: bool,
     /// Whether the root of the file system is read-only.
     pub read_only_root: bool,
+}
+
+/// Which containers wait, running, for tasks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Warm {
+    /// How many: of each of the images, or in all if none is named.
+    pub containers: usize,
+    /// Of which images. Empty: of those that tasks used last.
+    pub images: Vec<String>,
 }
 
 /// Which images are kept. Only images that runners have pulled are ever removed.

@@ -1,16 +1,22 @@
 //! Jobs in containers, through a whole platform.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use outrider_executor::Executor;
-use outrider_executor::docker::DockerExecutor;
-use tokio::time::Instant;
+use outrider_executor::docker::{DockerExecutor, DockerSettings, Warm};
+use tokio::time::{Duration, Instant, sleep};
 
 use super::super::child::this_program;
 use super::super::platform::{CLASS, Platform};
 use crate::docker_args::DockerArgs;
 use crate::failure::Failure;
+
+/// How long a container may take to be ready.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How often it is looked whether it is.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// What the runner calls itself: others may measure on the same Engine.
 pub fn runner_name() -> String {
@@ -19,26 +25,61 @@ pub fn runner_name() -> String {
 
 /// A platform whose runner has so many slots.
 pub async fn platform(slots: usize) -> Result<Platform, Failure> {
-    let program = this_program()?;
-    let platform = Platform::start().await?;
-    platform.start_runners(1, slots, |_, folder: &Path| {
-        let settings =
-            DockerArgs::default().settings(&runner_name(), &program, &folder.join("owners"));
-        Arc::new(DockerExecutor::new(settings)) as Arc<dyn Executor>
-    })?;
+    let (platform, _) = start(slots, Warm::default()).await?;
     Ok(platform)
 }
 
+/// A platform whose runner has one slot and containers that wait, and what asks for those.
+pub async fn warm_platform(
+    image: &str,
+    containers: usize,
+) -> Result<(Platform, Arc<DockerExecutor>), Failure> {
+    let images = vec![image.to_owned()];
+    start(1, Warm { containers, images }).await
+}
+
+async fn start(slots: usize, warm: Warm) -> Result<(Platform, Arc<DockerExecutor>), Failure> {
+    let program = this_program()?;
+    let platform = Platform::start().await?;
+    let usual = DockerArgs::default();
+    let owners = platform.folder().join("owners");
+    let executor = Arc::new(DockerExecutor::new(DockerSettings {
+        warm,
+        ..usual.settings(&runner_name(), &program, &owners)
+    }));
+    platform.start_runners(1, slots, |_, _: &Path| {
+        Arc::clone(&executor) as Arc<dyn Executor>
+    })?;
+    Ok((platform, executor))
+}
+
+/// Waits until so many containers wait.
+pub async fn wait_for_warm(executor: &DockerExecutor, containers: usize) -> Result<(), Failure> {
+    let end = Instant::now() + PATIENCE;
+    while executor.waiting().len() < containers {
+        if Instant::now() > end {
+            return Err(Failure::internal(
+                "keep containers ready",
+                io::Error::from(io::ErrorKind::TimedOut),
+            ));
+        }
+        sleep(LOOK_EVERY).await;
+    }
+    Ok(())
+}
+
 /// Milliseconds from the submission of a job to the moment at which the first byte of its output is
-/// durable on the server.
+/// durable on the server. Each job is submitted when the host is `ready`.
 pub async fn first_bytes(
     platform: &Platform,
     image: &str,
     count: usize,
+    ready: impl AsyncFn() -> Result<(), Failure>,
 ) -> Result<Vec<f64>, Failure> {
     let mut times = Vec::with_capacity(count);
     // One more, so that the image, the program's volume and all connections are there.
     for number in 0..=count {
+        ready().await?;
         platform.seen.take_first_byte();
         let before = platform.seen.finished();
         let started = Instant::now();

@@ -15,6 +15,8 @@ use crate::failure::Failure;
 const AT_ONCE: usize = 20;
 /// Steps of a job with many.
 const STEPS: usize = 50;
+/// Containers that wait.
+const WARM: usize = 2;
 
 /// How to measure.
 #[derive(Args)]
@@ -37,6 +39,7 @@ struct Measured {
     docker_at_once_s: f64,
     cold: Vec<f64>,
     steps: Vec<f64>,
+    warm: Vec<f64>,
     at_once_s: f64,
     left_behind: usize,
     rss_mb: f64,
@@ -67,12 +70,16 @@ async fn measure(args: &DockerBenchArgs) -> Result<Measured, Failure> {
     let bare = blocking(&docker, move |_| floors::bare_processes(many)).await?;
 
     let platform = jobs::platform(AT_ONCE).await?;
-    let cold = jobs::first_bytes(&platform, image, few).await?;
+    let cold = jobs::first_bytes(&platform, image, few, async || Ok(())).await?;
     let steps = jobs::further_steps(&platform, image, few.min(10), STEPS).await?;
     let docker_at_once_s = blocking(&docker, |docker| docker.runs_at_once(AT_ONCE)).await?;
     let at_once_s = jobs::at_once(&platform, image, AT_ONCE).await?;
     platform.end().await;
 
+    let (platform, executor) = jobs::warm_platform(image, WARM).await?;
+    let ready = async || jobs::wait_for_warm(&executor, WARM).await;
+    let warm = jobs::first_bytes(&platform, image, many, ready).await?;
+    platform.end().await;
     let left_behind = blocking(&docker, |docker| {
         docker.containers_of(&format!("outrider.runner={}", jobs::runner_name()))
     });
@@ -83,6 +90,7 @@ async fn measure(args: &DockerBenchArgs) -> Result<Measured, Failure> {
         docker_at_once_s,
         cold,
         steps,
+        warm,
         at_once_s,
         left_behind: left_behind.await?,
         rss_mb: busy_rss(image).await?,
@@ -136,6 +144,10 @@ fn as_json(mut m: Measured) -> serde_json::Value {
         "cold_ratio": rounded(cold / run_first),
         "cold_first_byte_ms": rounded(cold),
         "step_ms_p50": rounded(percentile(&mut m.steps, 0.5)),
+        "warm_first_byte_ms": {
+            "p50": rounded(percentile(&mut m.warm, 0.5)),
+            "p99": rounded(percentile(&mut m.warm, 0.99)),
+        },
         "twenty_jobs_ratio": rounded(m.at_once_s / m.docker_at_once_s),
         "left_behind": m.left_behind,
         "runner_rss_mb": rounded(m.rss_mb),
@@ -149,13 +161,14 @@ fn as_json(mut m: Measured) -> serde_json::Value {
     }})
 }
 
-fn figures(mut m: Measured) -> [Figure; 4] {
+fn figures(mut m: Measured) -> [Figure; 6] {
     let run_first = percentile(&mut m.docker_runs.first_byte, 0.5);
     let run_whole = percentile(&mut m.docker_runs.whole, 0.5);
     let exec = percentile(&mut m.docker_execs, 0.5);
     let bare = percentile(&mut m.bare, 0.5);
     let cold = percentile(&mut m.cold, 0.5);
     let step = percentile(&mut m.steps, 0.5);
+    let (warm50, warm99) = (percentile(&mut m.warm, 0.5), percentile(&mut m.warm, 0.99));
     let figure = |name, value, floor, ratio, target| Figure {
         name,
         value,
@@ -168,7 +181,7 @@ fn figures(mut m: Measured) -> [Figure; 4] {
         figure(
             "cold: queued to first byte, p50",
             format!("{cold:.0} ms"),
-            run,
+            run.clone(),
             Some(cold / run_first),
             "ratio 1.05",
         ),
@@ -178,6 +191,20 @@ fn figures(mut m: Measured) -> [Figure; 4] {
             format!("`docker exec` {exec:.0} ms, bare process {bare:.2} ms"),
             Some(step / exec),
             "10 ms",
+        ),
+        figure(
+            "warm: queued to first byte, p50",
+            format!("{warm50:.1} ms"),
+            run.clone(),
+            Some(warm50 / run_first),
+            "25 ms",
+        ),
+        figure(
+            "warm: queued to first byte, p99",
+            format!("{warm99:.1} ms"),
+            run,
+            Some(warm99 / run_first),
+            "100 ms",
         ),
         figure(
             "20 jobs at once",

@@ -34,6 +34,7 @@ use self::reference::{Reference, Version};
 use super::PullPolicy;
 use super::answer::{answered, told};
 use super::care::Care;
+use super::engine::status;
 use crate::{ExecutorError, Output};
 
 /// The label of images that CircleCI does not run without their own program.
@@ -148,6 +149,12 @@ impl Images {
         self.check_platform(&reference, &found, progress.as_ref())
             .await?;
         Ok(provided(found))
+    }
+
+    /// Whether the Engine says that it has no image with this id.
+    pub(super) async fn is_gone(&self, id: &str) -> bool {
+        let found = self.engine.inspect_image(id).await;
+        found.is_err_and(|error| status(&error) == Some(404))
     }
 
     /// Asks the registry whether it shows the image to this login. The pull alone would not: what
@@ -325,6 +332,11 @@ impl Images {
             }
         }
     }
+}
+
+/// An image's name with its registry and tag. What is no name stays as it is.
+pub(super) fn full_name(text: &str) -> String {
+    Reference::parse(text).map_or_else(|_| text.to_owned(), |reference| reference.to_string())
 }
 
 fn empty(reference: &Reference) -> Record {
