@@ -126,7 +126,7 @@ pub trait Environment: Send + Sync {
     }
 
     /// Hands everything that a service writes to `output`, from its start on. It returns when the
-    /// service has ended, or the environment is cleaned up.
+    /// service has ended: how, unless that was because the environment is cleaned up.
     async fn follow_service(&self, index: usize, output: Arc<dyn Output>) -> Option<Exit> {
         let _ = (index, output);
         None

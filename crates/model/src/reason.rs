@@ -34,7 +34,12 @@ pub enum EndReason {
         /// How much memory the task may have.
         limit_bytes: u64,
     },
-    /// A step could not be started, and the config or the code is the cause.
+    /// There is no place for its steps to run in, and the config is the cause.
+    NotPrepared {
+        /// What went wrong.
+        message: String,
+    },
+    /// A step could not run, or not to its end, and the config or the code is the cause.
     StepNotStarted {
         /// Index of the step, from 0.
         step: u32,
@@ -156,8 +161,9 @@ impl fmt::Display for EndReason {
                 )
             }
             Self::StepNotStarted { name, message, .. } => {
-                write!(f, "step \"{name}\" could not start: {message}")
+                write!(f, "step \"{name}\" could not be run: {message}")
             }
+            Self::NotPrepared { message } => write!(f, "no step could start: {message}"),
             Self::NoOutput { name, limit, .. } => {
                 write!(f, "step \"{name}\" wrote nothing for {}", Span(*limit))
             }
@@ -226,7 +232,10 @@ impl EndReason {
             Self::OutOfMemory { .. } => {
                 "Give the job a larger resource_class, or its runner a larger --container-limit-memory; or let the step do less at once."
             }
-            Self::StepNotStarted { .. } => "Check the step's shell and working_directory.",
+            Self::NotPrepared { .. } => "Mend what it names in the job's config.",
+            Self::StepNotStarted { .. } => {
+                "Mend what it names: the job's config or its code is the cause."
+            }
             Self::NoOutput { .. } => {
                 "If the step is only quiet, raise its no_output_timeout; if it hangs, run it by hand with a trace (set -x)."
             }

@@ -38,13 +38,14 @@ pub const INHERITED: [&str; 14] = [
 const OWNERS: [&str; 2] = ["SSH_AUTH_SOCK", "DOCKER_HOST"];
 
 /// The variables of all steps of a task, without the steps' own. The helper's folder comes first on
-/// whatever `PATH` there is.
+/// whatever `PATH` there is. `server` is how the job reaches the server, if it may.
 pub fn of_task(
     settings: &RunnerSettings,
     task: &ClaimedTask,
     secrets: &TaskSecrets,
     environment: &dyn Environment,
     helper: Option<&Path>,
+    server: Option<&str>,
 ) -> BTreeMap<String, String> {
     let mut variables = match environment.variables() {
         // Those of the image and of its entry in the config; nothing of this host.
@@ -58,7 +59,7 @@ pub fn of_task(
             .into_iter()
             .map(|(name, value)| (name.to_owned(), value)),
     );
-    variables.extend(of_continuation(settings, task));
+    variables.extend(of_continuation(server, task));
     if let Some(program) = program(settings, environment) {
         let program = program.to_string_lossy().into_owned();
         variables.insert("OUTRIDER_PROGRAM".to_owned(), program);
@@ -126,11 +127,11 @@ fn program(settings: &RunnerSettings, environment: &dyn Environment) -> Option<P
 
 /// What a job of a setup config needs to continue its pipeline.
 fn of_continuation(
-    settings: &RunnerSettings,
+    server: Option<&str>,
     task: &ClaimedTask,
 ) -> impl Iterator<Item = (String, String)> {
     let key = task.continuation_key.as_ref();
-    let url = settings.server_url.clone().filter(|_| key.is_some());
+    let url = server.filter(|_| key.is_some()).map(str::to_owned);
     let known = [
         (
             "CIRCLE_CONTINUATION_KEY",

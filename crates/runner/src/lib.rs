@@ -7,7 +7,8 @@
 //! - `deliver`: takes everything that happens to the disk and to the server, by way of
 //!   `log` (output) and `spool` (the files that outlive the process);
 //! - `redact`: keeps secrets out of it;
-//! - [`inside`]: does steps where the host does not see the files;
+//! - [`inside`]: does steps where the host does not see the files; [`continuation`]: what jobs there
+//!   need of the server;
 //! - `recover`: goes on with what an earlier process left;
 //! - `env`, `helper`, `shell`, `checkout`: what steps find.
 
@@ -15,6 +16,7 @@ mod attempt;
 mod backoff;
 mod checkout;
 mod claim;
+pub mod continuation;
 pub mod data;
 pub mod data_api;
 mod deliver;

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use outrider_api::client::{Client, ClientError};
+use outrider_api::continuation::{ContinuePipeline, Message};
 use outrider_api::data::TaskSecrets;
 use outrider_api::runner::{
     AppendLogResponse, ClaimRequest, ClaimResponse, GoodbyeRequest, HeartbeatRequest,
@@ -36,6 +37,9 @@ pub trait ServerApi: Send + Sync {
     async fn release(&self, request: &ReleaseRequest) -> Result<(), ClientError>;
     /// Leaves the inventory.
     async fn goodbye(&self, request: &GoodbyeRequest) -> Result<(), ClientError>;
+    /// Continues a pipeline, for a job. Unlike the others it has an effect once, and is refused after
+    /// that.
+    async fn continue_pipeline(&self, request: &ContinuePipeline) -> Result<Message, ClientError>;
 }
 
 #[async_trait]
@@ -75,5 +79,9 @@ impl ServerApi for Client {
 
     async fn goodbye(&self, request: &GoodbyeRequest) -> Result<(), ClientError> {
         Self::goodbye(self, request).await
+    }
+
+    async fn continue_pipeline(&self, request: &ContinuePipeline) -> Result<Message, ClientError> {
+        Self::continue_pipeline(self, request).await
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use outrider_api::client::ClientError;
+use outrider_api::continuation::{ContinuePipeline, Message};
 use outrider_api::data::TaskSecrets;
 use outrider_api::error::{ErrorCode, ErrorDetail};
 use outrider_api::runner::{
@@ -190,6 +191,16 @@ impl ServerApi for Link {
 
     async fn goodbye(&self, request: &GoodbyeRequest) -> Result<(), ClientError> {
         over!(self, |core| core.goodbye(request.runner))
+    }
+
+    async fn continue_pipeline(&self, request: &ContinuePipeline) -> Result<Message, ClientError> {
+        let (core, _) = self.there().await?;
+        let answer = core.continue_pipeline(request.clone()).await;
+        self.back(&core, answer).await?;
+        Ok(Message {
+            message: "Accepted.".to_owned(),
+            missing_orbs: Vec::new(),
+        })
     }
 }
 

@@ -10,6 +10,12 @@ use crate::command::{is_root, run};
 
 const RELEASE: &str = "bookworm";
 
+/// What it has besides the least: a database that is a service, and what steps call.
+const PACKAGES: &str = "openssh-client,redis-server,sudo";
+
+/// Its user may become root, as in the usual images for CI.
+const SUDOERS: &str = "ci ALL=(ALL) NOPASSWD: ALL\n";
+
 /// What it can do without. Its licences stay.
 const LEFT_OUT: &[&str] = &[
     "./usr/share/doc/*/*.gz",
@@ -23,10 +29,12 @@ const LEFT_OUT: &[&str] = &[
     "./dev/*",
 ];
 
-/// Makes it, if it is not there.
+/// Makes it, if it is not there with all of its packages.
 pub fn install() -> Result<()> {
     let archive = folder().join("debian-root.tar");
-    if archive.is_file() {
+    let recipe = archive.with_extension("packages");
+    let made_of = std::fs::read_to_string(&recipe).unwrap_or_default();
+    if archive.is_file() && made_of == PACKAGES {
         return Ok(());
     }
     if !is_root() {
@@ -43,12 +51,15 @@ pub fn install() -> Result<()> {
     let fresh = archive.with_extension("new");
     pack(&root, &fresh)?;
     remove(&root)?;
-    std::fs::rename(&fresh, &archive).context("could not move the small Debian to its place")
+    std::fs::rename(&fresh, &archive).context("could not move the small Debian to its place")?;
+    std::fs::write(&recipe, PACKAGES).context("could not write what the small Debian consists of")
 }
 
 fn make(root: &Path) -> Result<()> {
     run(Command::new("debootstrap")
-        .args(["--variant=minbase", RELEASE])
+        .arg("--variant=minbase")
+        .arg(format!("--include={PACKAGES}"))
+        .arg(RELEASE)
         .arg(root))?;
     run(Command::new("chroot").arg(root).args([
         "useradd",
@@ -56,7 +67,8 @@ fn make(root: &Path) -> Result<()> {
         "--uid=1000",
         "--shell=/bin/bash",
         "ci",
-    ]))
+    ]))?;
+    std::fs::write(root.join("etc/sudoers.d/ci"), SUDOERS).context("could not write who may sudo")
 }
 
 fn pack(root: &Path, archive: &Path) -> Result<()> {

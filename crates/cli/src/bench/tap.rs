@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use outrider_api::client::{Client, ClientError};
+use outrider_api::continuation::{ContinuePipeline, Message};
 use outrider_api::data::TaskSecrets;
 use outrider_api::runner::{
     AppendLogResponse, ClaimRequest, ClaimResponse, GoodbyeRequest, HeartbeatRequest,
@@ -141,5 +142,9 @@ impl ServerApi for Tap {
 
     async fn goodbye(&self, request: &GoodbyeRequest) -> Result<(), ClientError> {
         self.client.goodbye(request).await
+    }
+
+    async fn continue_pipeline(&self, request: &ContinuePipeline) -> Result<Message, ClientError> {
+        self.client.continue_pipeline(request).await
     }
 }

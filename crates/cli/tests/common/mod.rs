@@ -249,7 +249,9 @@ impl World {
             .args(["--stop-grace", "1s", "--token-file"])
             .arg(&token_file)
             .arg("--data")
-            .arg(self.path(name));
+            .arg(self.path(name))
+            // Runners of other worlds know nothing of this one, nor of its containers.
+            .env("XDG_DATA_HOME", self.path("home"));
         command.args(arguments);
         Process::start(command, self.path(&format!("{name}.out")))
     }

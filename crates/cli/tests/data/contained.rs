@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
@@ -202,7 +203,8 @@ impl Inside for Container {
             Ok(ExecResult {
                 exit: status.code().map_or(Exit::Signal(9), Exit::Code),
                 usage: None,
-                out_of_memory: None,
+                // What is killed here stands for what the kernel kills for its memory.
+                out_of_memory: status.signal().map(|_| 64 << 20),
             })
         };
         Ok(Tool {

@@ -95,6 +95,7 @@ async fn a_tool_that_lies_fails_its_own_step_only() {
         ),
         (r"printf '\0\0\0\004\0\0\0\0'", "from inside"),
         ("true", "from inside"),
+        ("kill -9 $$", "for lack of memory: the limit is 64 MiB"),
         (&forbidden, "a call that is not of this step"),
         (&unknown, "from inside"),
     ] {

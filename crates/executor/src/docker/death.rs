@@ -80,6 +80,11 @@ impl Death {
         }
     }
 
+    /// Whether the kernel has ended it for lack of memory.
+    pub const fn is_out_of_memory(&self) -> bool {
+        self.out_of_memory
+    }
+
     /// What it means for the task. `engine` is the Engine's address, `memory` the container's limit,
     /// and `complaint` what its init has said at last.
     pub fn into_error(

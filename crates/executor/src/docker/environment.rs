@@ -57,11 +57,39 @@ impl Running {
 
     /// Says why the init does not answer, if this is an error of that kind.
     pub async fn explain(&self, error: ExecutorError) -> ExecutorError {
-        if !self.is_lost() {
-            return error;
+        match self.death().await {
+            Some(death) => self.told(death),
+            None => error,
         }
-        let death = Death::of(&self.engine, &self.container).await;
+    }
+
+    fn told(&self, death: Death) -> ExecutorError {
         death.into_error(self.engine.address(), self.memory, self.complaints.text())
+    }
+
+    /// How the container has ended, if the init is gone.
+    async fn death(&self) -> Option<Death> {
+        if !self.is_lost() {
+            return None;
+        }
+        Some(Death::of(&self.engine, &self.container).await)
+    }
+
+    /// What a step's error means: one that ended because its container had no memory left is told
+    /// like one that ended alone.
+    async fn explain_step(&self, error: ExecutorError) -> Result<ExecResult, ExecutorError> {
+        let Some(death) = self.death().await else {
+            return Err(error);
+        };
+        let limit = self.memory.filter(|_| death.is_out_of_memory());
+        match limit {
+            Some(limit) => Ok(ExecResult {
+                exit: Exit::Signal(9),
+                usage: None,
+                out_of_memory: Some(limit),
+            }),
+            None => Err(self.told(death)),
+        }
     }
 
     /// Ends every process, whatever the init says.
@@ -249,7 +277,7 @@ impl DockerEnvironment {
         }
         match result {
             Err(error) if !self.stopped.load(Ordering::Acquire) => {
-                Err(self.place.running.explain(error).await)
+                self.place.running.explain_step(error).await
             }
             result => result,
         }

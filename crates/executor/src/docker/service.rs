@@ -8,6 +8,7 @@ mod create;
 
 use std::collections::HashMap;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,7 +17,9 @@ use bollard::errors::Error;
 use bollard::models::{
     ContainerState, ContainerStateStatusEnum, HealthStatusEnum, HostConfig, Mount,
 };
-use bollard::query_parameters::{AttachContainerOptionsBuilder, LogsOptions};
+use bollard::query_parameters::{
+    AttachContainerOptionsBuilder, KillContainerOptionsBuilder, LogsOptions,
+};
 use bytes::Bytes;
 use futures_util::future::{join_all, try_join_all};
 use futures_util::stream::{Stream, StreamExt as _};
@@ -24,6 +27,7 @@ use outrider_model::plan::DockerImage;
 use outrider_model::report::Exit;
 use tokio::io::AsyncWrite;
 use tokio::time::{Instant, sleep, timeout};
+use tokio_util::task::TaskTracker;
 
 use self::create::{create, host_config, not_started};
 use super::answer::{answered, told};
@@ -38,8 +42,20 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 /// How often a service is looked at until it is ready.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// How many of its last lines tell why a service has ended.
+/// The exit codes of what could not be started, as in shells: its first process is ours.
+const NOT_STARTED: [i64; 2] = [126, 127];
+
+/// The exit code of what was killed.
+const KILLED: i64 = 137;
+
+/// How many of its last lines tell why a service could not be started.
 const LAST_LINES: &str = "20";
+
+/// How many lines of a log are handed on at once, if so many are there.
+const LINES_AT_ONCE: usize = 256;
+
+/// How long it may take until all is read that services have written, once they have ended.
+const LAST_WORDS: Duration = Duration::from_secs(30);
 
 /// Tells on which TCP ports something listens in the primary container's network.
 pub type Listening = Arc<dyn Fn() -> BoxFuture<Result<Vec<u16>, ExecutorError>> + Send + Sync>;
@@ -78,6 +94,9 @@ pub struct Services {
     containers: Vec<Container>,
     /// Their stdin: their supervisors end when it is closed.
     lifelines: Mutex<Vec<Lifeline>>,
+    followers: TaskTracker,
+    /// All of them are being ended: what is killed now has not ended by itself.
+    ending: AtomicBool,
 }
 
 type Lifeline = Pin<Box<dyn AsyncWrite + Send>>;
@@ -97,7 +116,7 @@ enum Stage {
     Starting,
     Running,
     Ready,
-    Ended { code: i64, out_of_memory: bool },
+    Ended { code: i64 },
 }
 
 /// What the Engine says about a container. `Running`: only its ports can tell whether it is ready.
@@ -105,7 +124,6 @@ fn stage(state: &ContainerState, has_healthcheck: bool) -> Stage {
     match state.status {
         Some(ContainerStateStatusEnum::EXITED | ContainerStateStatusEnum::DEAD) => Stage::Ended {
             code: state.exit_code.unwrap_or(0),
-            out_of_memory: state.oom_killed.unwrap_or(false),
         },
         Some(ContainerStateStatusEnum::RUNNING) if has_healthcheck => {
             match state.health.as_ref().and_then(|health| health.status) {
@@ -130,6 +148,8 @@ impl Services {
             engine,
             containers: Vec::new(),
             lifelines: Mutex::default(),
+            followers: TaskTracker::new(),
+            ending: AtomicBool::new(false),
         };
         let result = services.start_all(&request, &host, progress).await;
         match result {
@@ -188,13 +208,15 @@ impl Services {
             let took = started.elapsed().as_secs_f32();
             match self.look(container, listening).await? {
                 Stage::Ready => break format!("Service {name} is ready after {took:.1} s\n"),
-                Stage::Ended { code: 0, .. } => {
-                    break format!("Service {name} has ended after {took:.1} s, with code 0\n");
+                Stage::Ended { code } if NOT_STARTED.contains(&code) => {
+                    return Err(self.told_not_started(container).await);
                 }
-                Stage::Ended {
-                    code,
-                    out_of_memory,
-                } => return Err(self.ended_early(container, code, out_of_memory).await),
+                Stage::Ended { code } => {
+                    break format!(
+                        "Service {name} has ended after {took:.1} s, with code {code}: the job \
+                         goes on without it\n"
+                    );
+                }
                 // It tells nothing of itself, and has not ended at once.
                 Stage::Running if seen && container.exposed_tcp.is_empty() => {
                     break format!("Service {name} runs\n");
@@ -268,12 +290,7 @@ impl Services {
         Ok(stage)
     }
 
-    async fn ended_early(
-        &self,
-        container: &Container,
-        code: i64,
-        out_of_memory: bool,
-    ) -> ExecutorError {
+    async fn told_not_started(&self, container: &Container) -> ExecutorError {
         let mut logs = self.logs(&container.id, false, LAST_LINES);
         let mut said = Vec::new();
         let reading = async {
@@ -283,30 +300,24 @@ impl Services {
         };
         // What it has said until then is better than nothing.
         let _ = timeout(self.engine.timeout(), reading).await;
-        let why = if out_of_memory { ", out of memory" } else { "" };
-        let name = &container.name;
-        let said = String::from_utf8_lossy(&said);
-        let message = match said.trim_end() {
-            "" => format!("service {name} has ended with code {code}{why}, and wrote nothing"),
-            said => {
-                format!("service {name} has ended with code {code}{why}; it wrote at last:\n{said}")
-            }
-        };
+        let (name, said) = (&container.name, String::from_utf8_lossy(&said));
+        let message = format!("service {name} cannot be started: {}", said.trim_end());
         ExecutorError::user(message, None)
     }
 
     /// Hands everything that a service has written and writes to `output`, until it ends or is
     /// removed.
     pub async fn follow(&self, index: usize, output: Arc<dyn Output>) -> Option<Exit> {
+        let _following = self.followers.token();
         let id = &self.containers.get(index)?.id;
-        let mut logs = self.logs(id, true, "all");
-        while let Some(Ok(bytes)) = logs.next().await {
-            output.write(bytes).await;
-        }
+        let followed = hand_over(self.logs(id, true, "all"), &*output).await;
+        // Docker before 23 forgets the last lines when a container ends while it is followed.
+        hand_over(self.logs(id, false, "all").skip(followed), &*output).await;
         let inspect = || self.engine.inspect_container(id, None);
         let state = settled(inspect).await.ok()?.state?;
         match stage(&state, false) {
-            Stage::Ended { code, .. } => i32::try_from(code).ok().map(Exit::Code),
+            Stage::Ended { code: KILLED } if self.ending.load(Ordering::Acquire) => None,
+            Stage::Ended { code } => i32::try_from(code).ok().map(Exit::Code),
             _ => None,
         }
     }
@@ -330,9 +341,39 @@ impl Services {
 
     /// Ends and removes all of them, with their volumes. May be repeated.
     pub async fn end(&self) -> Result<(), ExecutorError> {
+        self.ending.store(true, Ordering::Release);
+        // With a container its log is removed, whoever is still reading it.
+        join_all(self.containers.iter().map(|it| self.kill(it))).await;
+        self.followers.close();
+        let _ = timeout(LAST_WORDS, self.followers.wait()).await;
         let removed = self.containers.iter().map(|it| remove(&self.engine, it));
         join_all(removed).await.into_iter().collect()
     }
+
+    async fn kill(&self, container: &Container) {
+        let options = KillContainerOptionsBuilder::new().signal("KILL").build();
+        // It may have ended already; what cannot be killed cannot be removed, which is told.
+        let _ = self
+            .engine
+            .kill_container(&container.id, Some(options))
+            .await;
+    }
+}
+
+/// Hands on what a log says to its end; how many lines.
+async fn hand_over(
+    log: impl Stream<Item = Result<Bytes, Error>> + Unpin,
+    output: &dyn Output,
+) -> usize {
+    let mut chunks = log.ready_chunks(LINES_AT_ONCE);
+    let mut count = 0;
+    while let Some(lines) = chunks.next().await {
+        // The log has ended where there is no next line.
+        let lines: Vec<Bytes> = lines.into_iter().map_while(Result::ok).collect();
+        count += lines.len();
+        output.write(lines.concat().into()).await;
+    }
+    count
 }
 
 async fn remove(engine: &Docker, container: &Container) -> Result<(), ExecutorError> {
@@ -386,13 +427,8 @@ mod tests {
         let state = ContainerState {
             status: Some(ContainerStateStatusEnum::EXITED),
             exit_code: Some(137),
-            oom_killed: Some(true),
             ..ContainerState::default()
         };
-        let ended = Stage::Ended {
-            code: 137,
-            out_of_memory: true,
-        };
-        assert_eq!(stage(&state, true), ended);
+        assert_eq!(stage(&state, true), Stage::Ended { code: 137 });
     }
 }

@@ -168,20 +168,27 @@ async fn services_are_on_localhost_when_they_are_ready() {
 }
 
 #[tokio::test]
-async fn a_service_that_ends_too_early_tells_why() {
+async fn the_job_goes_on_without_a_service_that_ends_before_it_is_ready() {
     let primary = Primary::start().await;
-    let progress: Arc<dyn Output> = Arc::new(Said::default());
-    let services = vec![
+    let said = Arc::new(Said::default());
+    let progress: Arc<dyn Output> = Arc::<Said>::clone(&said);
+    let images = vec![
         image(Image::Service).await,
         script("echo no license >&2; exit 3", &[9]).await,
     ];
-    let result = primary.serve(services, &progress).await;
-    let error = result.err().expect("it cannot be ready");
-    assert_eq!(error.fault, Fault::User);
+    let services = primary.serve(images, &progress).await.expect("started");
     assert!(
-        error.message.contains("code 3") && error.message.contains("no license"),
-        "{error}"
+        said.text().contains("with code 3: the job goes on"),
+        "{}",
+        said.text()
     );
+    let output = Arc::new(Said::default());
+    let exit = services.follow(1, Arc::<Said>::clone(&output) as _).await;
+    assert_eq!(
+        (exit, output.text().as_str()),
+        (Some(Exit::Code(3)), "no license\n")
+    );
+    services.end().await.expect("ended");
     primary.end().await;
 }
 

@@ -43,8 +43,8 @@ use crate::{DataApi, RunnerSettings, ServerApi};
 pub use host::HostPlace;
 use preparing::{Prepared, Preparing, Progress};
 use services::ServiceEnded;
-pub use step::StepContext;
 use step::{Exports, RunningStep};
+pub use step::{StepContext, ended_as};
 
 /// What all tasks of a runner share.
 pub struct Workshop {
@@ -93,8 +93,8 @@ pub struct Attempt {
     progress: Option<UnboundedReceiver<Bytes>>,
     /// What runs beside the steps.
     services: FuturesUnordered<BoxFuture<'static, ServiceEnded>>,
-    /// Everything is being ended: what ends now does not end by itself.
-    ending: bool,
+    /// Answers the call that continues the pipeline, for jobs in containers.
+    continuation: FuturesUnordered<BoxFuture<'static, ()>>,
     environment: Option<Arc<dyn Environment>>,
     host: Arc<HostPlace>,
     secrets: Arc<TaskSecrets>,
@@ -146,7 +146,7 @@ impl Attempt {
             work: FuturesUnordered::new(),
             progress: None,
             services: FuturesUnordered::new(),
-            ending: false,
+            continuation: FuturesUnordered::new(),
             environment: None,
             secrets: Arc::default(),
             variables: Arc::default(),
@@ -287,6 +287,7 @@ impl Attempt {
                 Some(control) = self.control.recv() => return self.obey(control),
                 said = Self::hear(&mut self.progress) => self.show_progress(said).await,
                 Some(ended) = self.services.next() => self.service_ended(ended).await,
+                Some(()) = self.continuation.next() => {}
                 Some(happened) = self.work.next() => {
                     self.end_progress().await;
                     return self.note(happened);
@@ -347,12 +348,17 @@ impl Attempt {
                 let Prepared {
                     environment,
                     secrets,
+                    continuation,
                 } = prepared;
                 self.delivery.keep(&Entry::Prepared(environment.handle()));
                 let settings = &self.workshop.settings;
                 let helper = self.workshop.helper.as_deref();
+                let server = continuation.as_ref().map(|it| it.url.as_str());
+                let server = server.or(settings.server_url.as_deref());
+                let task = &self.task;
                 let variables =
-                    crate::env::of_task(settings, &self.task, &secrets, &*environment, helper);
+                    crate::env::of_task(settings, task, &secrets, &*environment, helper, server);
+                self.continuation.extend(continuation.map(|it| it.answering));
                 self.secrets = Arc::new(secrets);
                 self.variables = Arc::new(variables);
                 self.environment = Some(environment);

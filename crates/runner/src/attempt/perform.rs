@@ -125,7 +125,6 @@ impl Attempt {
     }
 
     fn stop_all(&mut self) {
-        self.ending = true;
         self.stop.cancel();
         let Some(environment) = self.environment.clone() else {
             return;
@@ -143,7 +142,6 @@ impl Attempt {
     }
 
     fn clean_up(&mut self) {
-        self.ending = true;
         let Some(environment) = self.environment.clone() else {
             return;
         };

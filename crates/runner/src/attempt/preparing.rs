@@ -7,7 +7,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use outrider_api::data::TaskSecrets;
 use outrider_executor::docker::image::secret_of;
-use outrider_executor::{Environment, Output, PrepareRequest, SHELL_ENV};
+use outrider_executor::{
+    Environment, ExecutorError, Files, Output, PrepareRequest, SHELL_ENV,
+};
 use outrider_model::claim::ClaimedTask;
 use outrider_model::plan::{EnvironmentKind, Step};
 use tokio::sync::mpsc::UnboundedSender;
@@ -15,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Workshop, failure, secrets};
 use crate::backoff::chain;
+use crate::continuation::answer::Continuation;
 use crate::driver::{Event, Failure};
 use crate::redact::{Redactor, Secret};
 use crate::{helper, task_files};
@@ -23,6 +26,8 @@ use crate::{helper, task_files};
 pub struct Prepared {
     pub environment: Arc<dyn Environment>,
     pub secrets: TaskSecrets,
+    /// Where the job needs one.
+    pub continuation: Option<Continuation>,
 }
 
 /// Hands on what is said of the preparation. The log gets it only while the task goes on.
@@ -74,10 +79,33 @@ impl Preparing {
             let attempt = task.attempt;
             tracing::warn!(%attempt, "cannot make the file for BASH_ENV: {}", chain(&error));
         }
+        let continuation = match self.open_continuation(&*environment).await {
+            Ok(continuation) => continuation,
+            Err(error) => {
+                let _ = environment.cleanup().await;
+                return Err(Event::NotPrepared(failure(&error)));
+            }
+        };
         Ok(Prepared {
             environment,
             secrets,
+            continuation,
         })
+    }
+
+    /// A job in a container that may continue its pipeline gets a way to the server for that.
+    async fn open_continuation(
+        &self,
+        environment: &dyn Environment,
+    ) -> Result<Option<Continuation>, ExecutorError> {
+        let (Files::Inside(inside), Some(key)) =
+            (environment.files(), self.task.continuation_key.clone())
+        else {
+            return Ok(None);
+        };
+        let (api, progress) = (Arc::clone(&self.workshop.api), Arc::clone(&self.progress));
+        let opening = Continuation::open(inside, api, key, progress as _);
+        opening.await.map(Some)
     }
 
     fn request(&self, secrets: &TaskSecrets) -> PrepareRequest {

@@ -53,7 +53,7 @@ impl Attempt {
         let Some(environment) = self.environment.clone() else {
             return;
         };
-        let exit = ended.exit.filter(|_| !self.ending);
+        let exit = ended.exit;
         let Some(running) = self.steps.remove(&self.service_step(ended.index)) else {
             return;
         };
@@ -78,7 +78,6 @@ impl Attempt {
 
     /// The environment is gone, and with it what ran beside the steps.
     pub(super) async fn end_services(&mut self) {
-        self.ending = true;
         let last = tokio::time::sleep(LAST_WORDS);
         tokio::pin!(last);
         while !self.services.is_empty() {

@@ -115,10 +115,10 @@ impl StepContext {
         let (step, environment) = (self.step, Arc::clone(&self.environment));
         let result = match self.task.payload.spec.steps.get(step as usize) {
             Some(Step::Run(run)) => self.run_script(run).await,
-            Some(Step::Checkout(spec)) => checkout::run(&self, spec).await.map(ended),
+            Some(Step::Checkout(spec)) => checkout::run(&self, spec).await,
             Some(Step::AddSshKeys(spec)) => ssh_keys::run(&self, spec).await.map(ended),
             Some(Step::SetupRemoteDocker(spec)) => remote_docker::run(&self, spec).await.map(ended),
-            Some(moving) => data::run(&self, moving).await.map(ended),
+            Some(moving) => data::run(&self, moving).await,
             None => Err(Failure::Infrastructure("there is no such step".to_owned())),
         };
         let halt = helper::is_halted(&*environment).await;
@@ -201,8 +201,12 @@ impl StepContext {
     }
 }
 
+fn ended((exit, usage): (Exit, Option<Usage>)) -> ExecResult {
+    ended_as(exit, usage)
+}
+
 /// The end of what runs within its means.
-const fn ended((exit, usage): (Exit, Option<Usage>)) -> ExecResult {
+pub const fn ended_as(exit: Exit, usage: Option<Usage>) -> ExecResult {
     ExecResult {
         exit,
         usage,

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use outrider_executor::{BoxFuture, ExecResult, ExecutorError, Inside, Tool, ToolRequest};
 use outrider_model::plan::Source;
-use outrider_model::report::{Exit, Usage};
+use outrider_model::report::Exit;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
 
@@ -16,23 +16,26 @@ use super::directory::Objects;
 use super::host::Host;
 use super::host_git::HostGit;
 use super::mirror::SAY;
-use super::{Code, Ended, pack};
-use crate::attempt::{StepContext, failure};
+use super::{Code, pack};
+use crate::attempt::{StepContext, ended_as, failure};
 use crate::driver::Failure;
 use crate::inside::code::{Accepts, Reply, VERB};
 use crate::inside::{protocol, serve};
 
+/// How the step ends.
+type Ended = Result<ExecResult, Failure>;
+
 /// Where the host makes the tree.
 const TREE: &str = "~/code";
 /// How a step ends that was stopped.
-const STOPPED: (Exit, Option<Usage>) = (Exit::Signal(15), None);
+const STOPPED: ExecResult = ended_as(Exit::Signal(15), None);
 
 /// Makes the code on the host, and sends it inside.
 pub async fn run(code: &Code<'_>, inside: &dyn Inside) -> Ended {
     let stop = code.context.stop.clone();
     let receiver = match Receiver::start(code, inside).await? {
         Started::Ready(receiver) => receiver,
-        Started::Ended(exit, usage) => return Ok((exit, usage)),
+        Started::Ended(result) => return Ok(result),
     };
     let host = Host::open(code.context).await?;
     let ended = match stop.is_cancelled() {
@@ -50,12 +53,12 @@ async fn make_and_send(code: &Code<'_>, host: &StepContext, receiver: Receiver<'
     };
     let (exit, usage) = code.obtain(host, home, TREE, Objects::Own).await?;
     if !exit.success() {
-        return Ok((exit, usage));
+        return Ok(ended_as(exit, usage));
     }
     let tree = host.environment.resolve(TREE);
     prepare(host, &tree).await?;
-    let (exit, _) = receiver.take(&tree).await?;
-    Ok((exit, usage))
+    let taken = receiver.take(&tree).await?;
+    Ok(ExecResult { usage, ..taken })
 }
 
 /// Inside, files have other numbers than the index knows from here. Git would read them all to find
@@ -81,7 +84,7 @@ enum Started<'a> {
     /// The code can come.
     Ready(Receiver<'a>),
     /// It cannot.
-    Ended(Exit, Option<Usage>),
+    Ended(ExecResult),
 }
 
 impl<'a> Receiver<'a> {
@@ -109,10 +112,7 @@ impl<'a> Receiver<'a> {
         };
         let first = context.stop.run_until_cancelled(replies.next()).await;
         Ok(match first {
-            None => {
-                let (exit, usage) = STOPPED;
-                Started::Ended(exit, usage)
-            }
+            None => Started::Ended(STOPPED),
             Some(Ok(Some(Reply::Ready))) => Started::Ready(Self {
                 context,
                 stdin,
@@ -120,8 +120,7 @@ impl<'a> Receiver<'a> {
             }),
             Some(other) => {
                 drop(stdin);
-                let (exit, usage) = replies.close(other).await?;
-                Started::Ended(exit, usage)
+                Started::Ended(replies.close(other).await?)
             }
         })
     }

@@ -17,12 +17,12 @@ pub use git::ssh_command;
 
 use std::path::{Path, PathBuf};
 
-use outrider_executor::Files;
+use outrider_executor::{ExecResult, Files};
 use outrider_model::plan::{CheckoutStep, Source};
 use outrider_model::report::{Exit, Usage};
 
 use self::directory::Objects;
-use crate::attempt::StepContext;
+use crate::attempt::{StepContext, ended_as};
 use crate::driver::Failure;
 
 /// How a checkout ended.
@@ -37,7 +37,7 @@ struct Code<'a> {
 }
 
 /// Runs the step.
-pub async fn run(context: &StepContext, step: &CheckoutStep) -> Ended {
+pub async fn run(context: &StepContext, step: &CheckoutStep) -> Result<ExecResult, Failure> {
     let path = step.path.as_deref().unwrap_or(".");
     let code = Code {
         context,
@@ -45,7 +45,10 @@ pub async fn run(context: &StepContext, step: &CheckoutStep) -> Ended {
         called: context.environment.resolve(path),
     };
     match context.environment.files() {
-        Files::Here(home) => code.obtain(context, home, path, Objects::Borrowed).await,
+        Files::Here(home) => {
+            let ended = code.obtain(context, home, path, Objects::Borrowed).await;
+            ended.map(|(exit, usage)| ended_as(exit, usage))
+        }
         Files::Inside(inside) => inside::run(&code, inside).await,
     }
 }

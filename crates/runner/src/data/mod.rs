@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use outrider_archive::Manifest;
-use outrider_executor::Files;
+use outrider_executor::{ExecResult, Files};
 use outrider_model::BlobHash;
 use outrider_model::plan::Step;
 use outrider_model::report::{Exit, Usage};
@@ -30,7 +30,7 @@ use self::blobs::TaskBlobs;
 pub use self::context::{DataContext, DataTask};
 pub use self::place::Places;
 pub use self::transfer::forget_old_trees;
-use crate::attempt::StepContext;
+use crate::attempt::{StepContext, ended_as};
 use crate::driver::Failure;
 use crate::inside;
 
@@ -52,11 +52,12 @@ const SAY_EVERY: Duration = Duration::from_secs(60);
 const STOP_GRACE: Duration = Duration::from_secs(5);
 
 /// Runs a step that moves data, where the files are.
-pub async fn run(context: &StepContext, step: &Step) -> Ended {
+pub async fn run(context: &StepContext, step: &Step) -> Result<ExecResult, Failure> {
     match context.environment.files() {
         Files::Here(directory) => {
             let places = Places::here(context, directory);
-            run_here(&DataContext::here(context, places), step).await
+            let ended = run_here(&DataContext::here(context, places), step).await;
+            ended.map(|(exit, usage)| ended_as(exit, usage))
         }
         Files::Inside(inside) => inside::serve::run(context, inside, step).await,
     }

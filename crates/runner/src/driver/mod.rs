@@ -180,18 +180,7 @@ impl State {
     fn not_prepared(&mut self, failure: Failure, effects: &mut Vec<Effect>) {
         let verdict = match failure {
             Failure::Infrastructure(message) => infrastructure(message).verdict,
-            Failure::User(message) => {
-                let name = self
-                    .rules
-                    .first()
-                    .map(|rule| rule.name.clone())
-                    .unwrap_or_default();
-                failed(EndReason::StepNotStarted {
-                    step: 0,
-                    name,
-                    message,
-                })
-            }
+            Failure::User(message) => failed(EndReason::NotPrepared { message }),
         };
         self.over(verdict, effects);
     }
@@ -327,7 +316,7 @@ impl State {
             Failure::User(message) => {
                 effects.push(Effect::Say {
                     step,
-                    text: format!("Could not start: {message}"),
+                    text: format!("Could not be run: {message}"),
                 });
                 let reason = EndReason::StepNotStarted {
                     step,

@@ -13,7 +13,7 @@ use outrider_api::{ErrorCode, ErrorDetail};
 use outrider_executor::{BoxFuture, ExecResult, ExecutorError, Inside, Output, Tool, ToolRequest};
 use outrider_model::BlobHash;
 use outrider_model::plan::Step;
-use outrider_model::report::{Exit, Usage};
+use outrider_model::report::Exit;
 use serde::Serialize;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -24,7 +24,7 @@ use super::allowed::is_allowed;
 use super::protocol::{self, Call, CallError, Down, Order, Up, nonsense};
 use super::transfers::Transfers;
 use crate::DataApi;
-use crate::attempt::{StepContext, failure};
+use crate::attempt::{StepContext, ended_as, failure};
 use crate::data::{DataTask, Places};
 use crate::driver::Failure;
 
@@ -34,7 +34,7 @@ const AT_ONCE: usize = 8;
 const GRACE: Duration = Duration::from_secs(5);
 
 /// How a step ended.
-pub(crate) type Ended = Result<(Exit, Option<Usage>), Failure>;
+type Ended = Result<ExecResult, Failure>;
 
 /// Runs a step that moves data in an environment.
 pub async fn run(context: &StepContext, inside: &dyn Inside, step: &Step) -> Ended {
@@ -67,7 +67,7 @@ pub async fn run(context: &StepContext, inside: &dyn Inside, step: &Step) -> End
             drop(session);
             closing(context, said, ended).await
         }
-        () = session.stop() => Ok((Exit::Signal(15), None)),
+        () = session.stop() => Ok(ended_as(Exit::Signal(15), None)),
     }
 }
 
@@ -83,21 +83,20 @@ pub(crate) async fn closing(
         _ => None,
     };
     let problem = match (said, gone) {
-        (Ok(Some(Ok(exit))), _) => return Ok((exit, usage)),
+        (Ok(Some(Ok(exit))), _) => return Ok(ended_as(exit, usage)),
         (Ok(Some(Err(text))), _) => return Err(Failure::Infrastructure(text)),
-        _ if context.stop.is_cancelled() => return Ok((Exit::Signal(15), usage)),
+        _ if context.stop.is_cancelled() => return Ok(ended_as(Exit::Signal(15), usage)),
         (_, Some(Err(error))) => return Err(failure(&error)),
-        (_, Some(Ok(result))) if result.out_of_memory.is_some() => {
-            "the job's memory is used up: the step was ended".to_owned()
-        }
-        (Ok(None), Some(Ok(result))) => {
-            format!("the step was ended from inside: {:?}", result.exit)
-        }
+        (_, Some(Ok(result))) if result.out_of_memory.is_some() => return Ok(result),
+        (Ok(None), Some(Ok(result))) => match result.exit {
+            Exit::Code(code) => format!("the step was ended from inside, with code {code}"),
+            Exit::Signal(signal) => format!("the step was ended from inside, by signal {signal}"),
+        },
         (Ok(None), None) => "the step was cut off from inside".to_owned(),
         (Err(error), _) => format!("the step was disturbed from inside: {error}"),
     };
     context.say(&problem).await;
-    Ok((Exit::Code(1), usage))
+    Ok(ended_as(Exit::Code(1), usage))
 }
 
 /// A tool at work.

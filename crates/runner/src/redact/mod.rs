@@ -103,8 +103,9 @@ impl Redactor {
 
     /// Why a task ended, without secrets: errors may quote what could not be done.
     pub fn redact_reason(&self, mut reason: EndReason) -> EndReason {
-        if let EndReason::StepNotStarted { message, .. } | EndReason::Infrastructure { message } =
-            &mut reason
+        if let EndReason::StepNotStarted { message, .. }
+        | EndReason::NotPrepared { message }
+        | EndReason::Infrastructure { message } = &mut reason
         {
             *message = self.redact_text(message).into_owned();
         }

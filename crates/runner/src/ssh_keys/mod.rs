@@ -10,6 +10,7 @@ mod config;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use outrider_executor::Files;
 use outrider_model::plan::AddSshKeysStep;
 use outrider_model::report::{Exit, Usage};
 
@@ -61,12 +62,7 @@ pub async fn run(
 ) -> Result<(Exit, Option<Usage>), Failure> {
     let all = &context.secrets.ssh_keys;
     if all.is_empty() {
-        context
-            .say(
-                "This project has no SSH keys here: the keys of the runner's own user are used, if \
-                 it has some.",
-            )
-            .await;
+        context.say(without_keys(context)).await;
         return Ok((Exit::Code(0), None));
     }
     let keys = choose::choose(all, &step.fingerprints).map_err(Failure::User)?;
@@ -80,4 +76,18 @@ pub async fn run(
         context.export(name, value);
     }
     Ok(held.ended)
+}
+
+/// What steps have then.
+fn without_keys(context: &StepContext) -> &'static str {
+    match context.environment.files() {
+        Files::Here(_) => {
+            "This project has no SSH keys here: the keys of the runner's own user are used, if it \
+             has some."
+        }
+        Files::Inside(_) => {
+            "This project has no SSH keys here: steps have those that the image has. `outrider \
+             project ssh-key add` gives it one."
+        }
+    }
 }

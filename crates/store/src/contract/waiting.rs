@@ -94,6 +94,7 @@ pub async fn every_end_has_a_reason(w: World) {
     let name = || "test".to_owned();
     let limit = Duration::from_secs(600);
     let reasons = [
+        (Outcome::Failed, EndReason::NotPrepared { message: name() }),
         (
             Outcome::Failed,
             EndReason::StepNotStarted {

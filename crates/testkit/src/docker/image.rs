@@ -19,8 +19,12 @@ pub enum Image {
     Busybox,
     /// The same, and its user is `ci`.
     BusyboxAsUser,
-    /// Debian with bash and glibc, and the user `ci` (1000).
+    /// Debian with bash, glibc, sudo and OpenSSH's client, and the user `ci` (1000).
     Debian,
+    /// The same, and its user is `ci`.
+    DebianAsUser,
+    /// The same, and it runs a Redis on port 6379, which it exposes.
+    Redis,
     /// One program, `/busybox`, which is a web server on port 8080: no shell, no users.
     Scratch,
     /// For processors that this machine does not have.
@@ -59,6 +63,8 @@ impl Image {
             Self::Busybox => "busybox",
             Self::BusyboxAsUser => "busybox-as-user",
             Self::Debian => "debian",
+            Self::DebianAsUser => "debian-as-user",
+            Self::Redis => "redis",
             Self::Scratch => "scratch",
             Self::WrongArchitecture => "wrong-architecture",
             Self::Healthy => "healthy",
@@ -70,7 +76,7 @@ impl Image {
 
     fn layer(self) -> Vec<u8> {
         match self {
-            Self::Debian => layer::debian(),
+            Self::Debian | Self::DebianAsUser | Self::Redis => layer::debian(),
             Self::Scratch => layer::scratch(),
             _ => layer::busybox(),
         }
@@ -115,6 +121,12 @@ impl Image {
             Self::Busybox | Self::WrongArchitecture => json!({"Env": [path], "Cmd": ["sh"]}),
             Self::BusyboxAsUser => json!({"Env": [path], "Cmd": ["sh"], "User": "ci"}),
             Self::Debian => json!({"Env": [path], "Cmd": ["bash"]}),
+            Self::DebianAsUser => json!({"Env": [path], "Cmd": ["bash"], "User": "ci"}),
+            Self::Redis => json!({
+                "Env": [path],
+                "Cmd": ["redis-server", "--protected-mode", "no", "--save", ""],
+                "ExposedPorts": {"6379/tcp": {}},
+            }),
             Self::Scratch => json!({
                 "Entrypoint": ["/busybox", "httpd", "-f", "-p", "8080", "-h", "/"],
             }),

@@ -54,7 +54,7 @@ pub fn scratch() -> Vec<u8> {
     layer.finish()
 }
 
-/// Debian with bash and glibc.
+/// Debian with bash, glibc, and a few packages.
 pub fn debian() -> Vec<u8> {
     std::fs::read(DEBIAN)
         .unwrap_or_else(|error| panic!("{DEBIAN}: {error}\n`cargo xtask test` makes it"))

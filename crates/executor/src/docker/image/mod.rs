@@ -143,7 +143,7 @@ impl Images {
                 if closed || matches!(reference.version, Version::Digest(_)) {
                     self.authorise(&reference, login.as_ref()).await?;
                 }
-                self.pull(&reference, login, progress).await?
+                Box::pin(self.pull(&reference, login, progress)).await?
             }
         };
         self.check_platform(&reference, &found, progress.as_ref())

@@ -265,11 +265,13 @@ impl Server {
     fn tool(self: &Arc<Self>, channel: u32, request: &ToolRequest, stream: u32, outlet: Outlet) {
         let input = self.link.inbox(stream);
         let to_runner = self.link.outlet(stream);
-        let started = self
-            .prepared()
-            .and_then(|prepared| launch::tool(prepared, request));
-        let tool = match started {
-            Ok(tool) => tool,
+        let killed_before = memory::killed();
+        let started = self.prepared().and_then(|prepared| {
+            let tool = launch::tool(prepared, request)?;
+            Ok((tool, prepared.memory_limit))
+        });
+        let (tool, memory_limit) = match started {
+            Ok(started) => started,
             Err(error) => return answer::<ExecResult>(&outlet, Err(error)),
         };
         if let Some(identity) = Identity::of(tool.child.pid()) {
@@ -280,8 +282,13 @@ impl Server {
         let server = self.clone();
         self.tasks.spawn(async move {
             let outlet = Arc::new(outlet);
-            let result = server.follow(tool.child, tool.stderr, outlet.clone()).await;
+            let mut result = server.follow(tool.child, tool.stderr, outlet.clone()).await;
             server.state().tools.remove(&channel);
+            if let Ok(result) = &mut result
+                && memory::killed() > killed_before
+            {
+                result.out_of_memory = memory_limit;
+            }
             answer(&outlet, result);
         });
     }
