@@ -19,12 +19,17 @@ const BRIEF: Duration = Duration::from_secs(10);
 pub(super) struct Debts(Mutex<BTreeSet<AttemptId>>);
 
 impl Debts {
-    /// Removes what an attempt has made: now, or later.
-    pub async fn settle(&self, engine: &Engine, attempt: AttemptId) {
+    /// Removes what an attempt has made: now, or later. Says whether it is gone now.
+    pub async fn settle(&self, engine: &Engine, attempt: AttemptId) -> bool {
+        if self.attempts().contains(&attempt) {
+            return false;
+        }
         let removed = timeout(BRIEF, remove_attempt(engine, attempt)).await;
-        if !matches!(removed, Ok(Ok(()))) {
+        let removed = matches!(removed, Ok(Ok(())));
+        if !removed {
             self.add(attempt);
         }
+        removed
     }
 
     /// Something of an attempt may be left.

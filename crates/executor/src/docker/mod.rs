@@ -122,13 +122,6 @@ impl Base {
             program_is_there: OnceCell::new(),
         })
     }
-
-    /// Whether the program's volume was gone, and is there again. The Engine makes an empty one in
-    /// its place without a word, from which no container starts.
-    async fn has_refilled_program(&self, image: &str) -> bool {
-        let refilled = self.program.ensure(&self.engine, image).await;
-        refilled.unwrap_or(false)
-    }
 }
 
 /// The socket that jobs get, if the owner of the runner lets them have one.

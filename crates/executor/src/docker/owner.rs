@@ -49,6 +49,8 @@ pub(super) enum Role {
     Primary,
     /// Runs beside the steps.
     Service,
+    /// Never runs: through it the program gets into its volume.
+    Program,
 }
 
 impl Role {
@@ -56,6 +58,7 @@ impl Role {
         match self {
             Self::Primary => "primary",
             Self::Service => "service",
+            Self::Program => "program",
         }
     }
 }

@@ -73,11 +73,20 @@ impl<'a> Preparation<'a> {
     }
 
     async fn make(&self) -> Result<DockerEnvironment, ExecutorError> {
+        let made = self.make_twice_at_most().await;
+        if made.is_err() {
+            self.clear().await;
+        }
+        made
+    }
+
+    async fn make_twice_at_most(&self) -> Result<DockerEnvironment, ExecutorError> {
         let image = self.provide().await?;
         match self.make_from(&image).await {
             Err(error)
                 if error.fault == Fault::Infrastructure
-                    && self.base.has_refilled_program(&image.id).await =>
+                    && self.clear().await
+                    && self.has_refilled_program(&image.id).await =>
             {
                 self.make_from(&image).await
             }
@@ -86,16 +95,14 @@ impl<'a> Preparation<'a> {
     }
 
     async fn make_from(&self, image: &Provided) -> Result<DockerEnvironment, ExecutorError> {
-        let container = self.create(&image.id).await;
-        let made = match container {
-            Ok(container) => self.start(&container, image.clone()).await,
-            Err(error) => Err(error),
-        };
-        if made.is_err() {
-            let base = self.base;
-            base.debts.settle(&base.engine, self.request.attempt).await;
-        }
-        made
+        let container = self.create(&image.id).await?;
+        self.start(&container, image.clone()).await
+    }
+
+    /// Whether nothing is left of what was made until now. Else it is removed later.
+    async fn clear(&self) -> bool {
+        let Self { base, request, .. } = self;
+        base.debts.settle(&base.engine, request.attempt).await
     }
 }
 
@@ -107,9 +114,21 @@ impl Preparation<'_> {
             .provide(self.primary, &request.variables, &request.progress)
             .await?;
         base.program_is_there
-            .get_or_try_init(|| base.program.ensure(&base.engine, &image.id))
+            .get_or_try_init(|| self.ensure_program(&image.id))
             .await?;
         Ok(image)
+    }
+
+    async fn ensure_program(&self, image: &str) -> Result<bool, ExecutorError> {
+        let Self { base, request, .. } = self;
+        let labels = base.owner.labels(request.attempt, Role::Program);
+        base.program.ensure(&base.engine, image, labels).await
+    }
+
+    /// Whether the program's volume was gone, and is there again. The Engine makes an empty one in
+    /// its place without a word, from which no container starts.
+    async fn has_refilled_program(&self, image: &str) -> bool {
+        self.ensure_program(image).await.unwrap_or(false)
     }
 
     async fn create(&self, image: &str) -> Result<String, ExecutorError> {
