@@ -19,12 +19,17 @@ const BRIEF: Duration = Duration::from_secs(10);
 pub(super) struct Debts(Mutex<BTreeSet<DockerHandle>>);
 
 impl Debts {
-    /// Removes what was made for a task: now, or later.
+    /// Removes what was made for a task: now, or later. What could not be removed a moment ago is
+    /// not waited for again.
     pub async fn settle(&self, engine: &Engine, handle: DockerHandle) {
-        let removed = timeout(BRIEF, remove_task(engine, &handle)).await;
-        if !matches!(removed, Ok(Ok(()))) {
-            self.add(handle);
+        let known = |debt: &DockerHandle| debt.attempt == handle.attempt;
+        if !self.handles().iter().any(known) {
+            let removed = timeout(BRIEF, remove_task(engine, &handle)).await;
+            if matches!(removed, Ok(Ok(()))) {
+                return;
+            }
         }
+        self.add(handle);
     }
 
     /// Something of a task may be left.

@@ -47,7 +47,7 @@ use self::image::{HostLogins, Images, Patience, Provided};
 use self::limits::Host;
 use self::own_container::OwnContainer;
 pub use self::own_container::own_container_id;
-use self::owner::{Owner, remove_task};
+use self::owner::{Owner, Role, remove_task};
 use self::prepare::Preparation;
 use self::program::Program;
 pub use self::settings::{
@@ -155,9 +155,10 @@ impl Base {
         variables: &BTreeMap<String, String>,
         progress: &Arc<dyn Output>,
     ) -> Result<Provided, ExecutorError> {
-        let image = self.images.provide(image, variables, progress).await?;
+        let provided = Box::pin(self.images.provide(image, variables, progress));
+        let image = provided.await?;
         self.program_is_there
-            .get_or_try_init(|| self.program.ensure(&self.engine, &image.id))
+            .get_or_try_init(|| self.ensure_program(&image.id))
             .await?;
         Ok(image)
     }
@@ -165,8 +166,12 @@ impl Base {
     /// Whether the program's volume was gone, and is there again. The Engine makes an empty one in
     /// its place without a word, from which no container starts.
     async fn has_refilled_program(&self, image: &str) -> bool {
-        let refilled = self.program.ensure(&self.engine, image).await;
-        refilled.unwrap_or(false)
+        self.ensure_program(image).await.unwrap_or(false)
+    }
+
+    async fn ensure_program(&self, image: &str) -> Result<bool, ExecutorError> {
+        let labels = self.owner.labels(Role::Program);
+        self.program.ensure(&self.engine, image, labels).await
     }
 }
 

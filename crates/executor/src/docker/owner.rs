@@ -55,6 +55,8 @@ pub(super) enum Role {
     Service(AttemptId),
     /// Waits for an attempt, and then runs its steps: labels cannot be changed.
     Warm,
+    /// Never runs: through it the program gets into its volume.
+    Program,
 }
 
 impl Role {
@@ -63,13 +65,14 @@ impl Role {
             Self::Primary(_) => "primary",
             Self::Service(_) => SERVICE,
             Self::Warm => "warm",
+            Self::Program => "program",
         }
     }
 
     const fn attempt(self) -> Option<AttemptId> {
         match self {
             Self::Primary(attempt) | Self::Service(attempt) => Some(attempt),
-            Self::Warm => None,
+            Self::Warm | Self::Program => None,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! This program as containers see it: a volume with it, its loader and its libraries, so that it
 //! runs whatever the image consists of.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -17,6 +17,7 @@ use futures_util::stream;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
+use super::answer::answered;
 use super::container::program_mount;
 use super::engine::{Engine, status};
 use crate::ExecutorError;
@@ -114,13 +115,19 @@ impl Program {
         }
     }
 
-    /// Fills the volume, unless it is complete; says whether it was filled now. `image` is any that
-    /// the Engine has.
-    pub async fn ensure(&self, engine: &Engine, image: &str) -> Result<bool, ExecutorError> {
+    /// Fills the volume, unless it is complete; says whether it was filled now. That takes a
+    /// container, of any image that the Engine has, with labels by which it is found again.
+    pub async fn ensure(
+        &self,
+        engine: &Engine,
+        image: &str,
+        labels: HashMap<String, String>,
+    ) -> Result<bool, ExecutorError> {
         let what = "the volume with the runner's program could not be made";
         let body = ContainerCreateBody {
             image: Some(image.to_owned()),
             entrypoint: Some(self.command()),
+            labels: Some(labels),
             host_config: Some(HostConfig {
                 mounts: Some(vec![program_mount(self, false)]),
                 network_mode: Some("none".to_owned()),
@@ -128,9 +135,8 @@ impl Program {
             }),
             ..ContainerCreateBody::default()
         };
-        let container = engine
-            .docker()
-            .create_container(None, body)
+        let docker = engine.docker();
+        let container = answered(docker, docker.create_container(None, body))
             .await
             .map_err(|error| engine.error(what, error))?
             .id;

@@ -248,7 +248,11 @@ impl Services {
             .attach_container(&container.id, Some(options))
             .await;
         let attached = attached.map_err(|error| {
-            let message = format!("cannot attach to service {}: {error}", container.name);
+            let message = format!(
+                "cannot attach to service {}: {}",
+                container.name,
+                told(&error)
+            );
             ExecutorError::infrastructure(message, None)
         })?;
         let mut lifelines = self

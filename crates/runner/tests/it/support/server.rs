@@ -8,7 +8,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use outrider_api::client::ClientError;
-use outrider_api::continuation::{ContinuePipeline, Message};
 use outrider_api::data::TaskSecrets;
 use outrider_api::error::{ErrorCode, ErrorDetail};
 use outrider_api::runner::*;
@@ -459,14 +458,6 @@ impl ServerApi for FakeServer {
         self.arrive().await?;
         self.change(|state| state.goodbyes += 1);
         self.answer(())
-    }
-
-    async fn continue_pipeline(&self, _: &ContinuePipeline) -> Result<Message, ClientError> {
-        self.arrive().await?;
-        self.answer(Message {
-            message: "Accepted.".to_owned(),
-            missing_orbs: Vec::new(),
-        })
     }
 }
 
