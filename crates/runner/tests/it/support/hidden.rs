@@ -35,12 +35,12 @@ pub fn rig() -> Rig {
     rig
 }
 
-/// What is left of work on the host.
-pub fn left_on_host(rig: &Rig) -> Vec<PathBuf> {
+/// How many places for work on the host there are.
+pub fn left_on_host(rig: &Rig) -> usize {
     let entries = std::fs::read_dir(rig.directory.path().join("host"));
     let names = entries.into_iter().flatten().flatten();
     let attempts = names.filter(|entry| !entry.file_name().as_encoded_bytes().starts_with(b"."));
-    attempts.map(|entry| entry.path()).collect()
+    attempts.count()
 }
 
 struct Hidden {
@@ -63,11 +63,9 @@ impl Executor for Hidden {
         request: PrepareRequest,
     ) -> Result<Arc<dyn Environment>, ExecutorError> {
         let environment = self.inside.prepare(request).await?;
-        let text = |path: PathBuf| path.to_string_lossy().into_owned();
-        let variables = BTreeMap::from([
-            ("HOME".to_owned(), text(environment.resolve("~"))),
-            ("PATH".to_owned(), std::env::var("PATH").unwrap()),
-        ]);
+        let home = environment.resolve("~").to_string_lossy().into_owned();
+        let path = std::env::vars().filter(|(name, _)| name == "PATH");
+        let variables = path.chain([("HOME".to_owned(), home)]).collect();
         Ok(Arc::new(Place {
             environment,
             variables,
