@@ -155,8 +155,7 @@ impl Base {
         variables: &BTreeMap<String, String>,
         progress: &Arc<dyn Output>,
     ) -> Result<Provided, ExecutorError> {
-        let provided = Box::pin(self.images.provide(image, variables, progress));
-        let image = provided.await?;
+        let image = self.images.provide(image, variables, progress).await?;
         self.program_is_there
             .get_or_try_init(|| self.ensure_program(&image.id))
             .await?;
@@ -171,7 +170,7 @@ impl Base {
 
     async fn ensure_program(&self, image: &str) -> Result<bool, ExecutorError> {
         let labels = self.owner.labels(Role::Program);
-        self.program.ensure(&self.engine, image, labels).await
+        Box::pin(self.program.ensure(&self.engine, image, labels)).await
     }
 }
 
