@@ -189,10 +189,12 @@ pub(super) async fn remove_task(
     engine: &Engine,
     handle: &DockerHandle,
 ) -> Result<(), ExecutorError> {
-    if let Some(container) = &handle.container {
-        remove(engine, container).await?;
+    // Services first: they have joined the network of the container that has waited.
+    remove_labelled(engine, ATTEMPT, &handle.attempt.to_string()).await?;
+    match &handle.container {
+        Some(container) => remove(engine, container).await,
+        None => Ok(()),
     }
-    remove_labelled(engine, ATTEMPT, &handle.attempt.to_string()).await
 }
 
 /// Removes what owners have left whose own container is gone, stands still or was started anew.
