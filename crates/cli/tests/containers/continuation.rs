@@ -44,9 +44,11 @@ async fn they_reach_the_server_through_the_runner() {
 #[tokio::test]
 async fn they_do_on_a_server_too_once_and_only_with_their_own_key() {
     let mut world = crate::common::World::new();
-    let _server = world.start_server(&steps::SHORT).await;
+    let _server = world.start_server(&SOON).await;
     let engine = outrider_testkit::docker::engine();
-    let _runner = world.start_runner("runner", &["--docker-host", &engine]).await;
+    let _runner = world
+        .start_runner("runner", &["--docker-host", &engine])
+        .await;
     let call = "outrider pipeline continue more.yml";
     let script = format!(
         "CIRCLE_CONTINUATION_KEY=stolen {call} 2>&1 || echo refused\n\
@@ -60,5 +62,13 @@ async fn they_do_on_a_server_too_once_and_only_with_their_own_key() {
     let (outcome, log) = steps::ran(&world, &submission(&config)).await;
     assert_eq!(outcome, Outcome::Passed, "{log}");
     assert_eq!(log.matches("refused\n").count(), 4, "{log}");
-    says(&log, &["not the continuation key of this job", "none", "404", "hello nobody\n"]);
+    says(
+        &log,
+        &[
+            "not the continuation key of this job",
+            "none",
+            "404",
+            "hello nobody\n",
+        ],
+    );
 }

@@ -42,7 +42,10 @@ async fn it_runs_here_and_the_second_time_finds_its_cache() {
     };
     let first = run();
     ran_all_tests(&first);
-    says(&first, &["making the price list", "Ready to accept connections"]);
+    says(
+        &first,
+        &["making the price list", "Ready to accept connections"],
+    );
     let second = run();
     ran_all_tests(&second);
     assert!(!second.contains("making the price list"), "{second}");
@@ -53,11 +56,26 @@ async fn it_runs_here_and_the_second_time_finds_its_cache() {
 fn repository(world: &World) -> PathBuf {
     let repository = world.path("shop");
     let mut copy = Command::new("cp");
-    assert!(copy.arg("-r").args([Path::new(EXAMPLE), &repository]).status().unwrap().success());
+    assert!(
+        copy.arg("-r")
+            .args([Path::new(EXAMPLE), &repository])
+            .status()
+            .unwrap()
+            .success()
+    );
     for arguments in [
         &["init", "--quiet", "--initial-branch=main"][..],
         &["add", "."],
-        &["-c", "user.name=T", "-c", "user.email=t@example.com", "commit", "--quiet", "-m", "all"],
+        &[
+            "-c",
+            "user.name=T",
+            "-c",
+            "user.email=t@example.com",
+            "commit",
+            "--quiet",
+            "-m",
+            "all",
+        ],
     ] {
         let mut git = Command::new("git");
         let done = git.args(arguments).current_dir(&repository).status();
@@ -83,24 +101,49 @@ async fn it_runs_on_a_server_twice_and_shows_all_that_came_of_it() {
     let images = images().await;
     let url = repository.display().to_string();
     let trigger = || {
-        let arguments = ["pipeline", "trigger", "--follow", "--project", "acme/shop", "--git", &url, "--ref", "main"];
+        let arguments = [
+            "pipeline",
+            "trigger",
+            "--follow",
+            "--project",
+            "acme/shop",
+            "--git",
+            &url,
+            "--ref",
+            "main",
+        ];
         Ran::of(command(&world, &arguments).args(&images)).good()
     };
     let (first, second) = (trigger(), trigger());
     says(&first.out, &["2/2 tasks"]);
     says(&second.out, &["2/2 tasks"]);
     let mut logs = Vec::new();
-    for pipeline in world.admin().pipelines(&Default::default()).await.unwrap().items {
+    for pipeline in world
+        .admin()
+        .pipelines(&Default::default())
+        .await
+        .unwrap()
+        .items
+    {
         logs.push(crate::steps::logs(&world, pipeline.id).await);
         let job = world.jobs(pipeline.id).await.remove(0);
-        let tests = Ran::of(&mut command(&world, &["tests", &job.id.to_string(), "--all"])).good();
+        let tests = Ran::of(&mut command(
+            &world,
+            &["tests", &job.id.to_string(), "--all"],
+        ))
+        .good();
         for test in TESTS {
             says(&tests.out, &[&format!("✓ shop › tests/{test}.sh")]);
         }
     }
-    let [second, first] = &logs[..] else { panic!("{logs:?}") };
+    let [second, first] = &logs[..] else {
+        panic!("{logs:?}")
+    };
     ran_all_tests(first);
     ran_all_tests(second);
-    says(first, &["making the price list", "Ready to accept connections"]);
+    says(
+        first,
+        &["making the price list", "Ready to accept connections"],
+    );
     assert!(!second.contains("making the price list"), "{second}");
 }

@@ -70,7 +70,10 @@ async fn a_service_that_ends_before_it_is_ready_is_shown_and_fails_nothing() {
         job_beside(&image, &[service], json!([run("echo a step")])),
         &[],
     );
-    says(&said, &["a step\n", "no license\n", "It has ended with code 5."]);
+    says(
+        &said,
+        &["a step\n", "no license\n", "It has ended with code 5."],
+    );
 }
 
 #[tokio::test]

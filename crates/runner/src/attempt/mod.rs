@@ -358,7 +358,8 @@ impl Attempt {
                 let task = &self.task;
                 let variables =
                     crate::env::of_task(settings, task, &secrets, &*environment, helper, server);
-                self.continuation.extend(continuation.map(|it| it.answering));
+                self.continuation
+                    .extend(continuation.map(|it| it.answering));
                 self.secrets = Arc::new(secrets);
                 self.variables = Arc::new(variables);
                 self.environment = Some(environment);

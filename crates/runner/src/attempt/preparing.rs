@@ -7,9 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use outrider_api::data::TaskSecrets;
 use outrider_executor::docker::image::secret_of;
-use outrider_executor::{
-    Environment, ExecutorError, Files, Output, PrepareRequest, SHELL_ENV,
-};
+use outrider_executor::{Environment, ExecutorError, Files, Output, PrepareRequest, SHELL_ENV};
 use outrider_model::claim::ClaimedTask;
 use outrider_model::plan::{EnvironmentKind, Step};
 use tokio::sync::mpsc::UnboundedSender;
