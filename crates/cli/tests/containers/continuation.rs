@@ -44,7 +44,7 @@ async fn they_reach_the_server_through_the_runner() {
 #[tokio::test]
 async fn they_do_on_a_server_too_once_and_only_with_their_own_key() {
     let mut world = crate::common::World::new();
-    let _server = world.start_server(&steps::SHORT).await;
+    let _server = world.start_server(&SOON).await;
     let engine = outrider_testkit::docker::engine();
     let _runner = world
         .start_runner("runner", &["--docker-host", &engine])

@@ -21,11 +21,11 @@ async fn endless() -> String {
     alone(job_beside(&image, &[service], json!([run(script)])))
 }
 
-/// How many containers with this label there are.
-async fn labelled(label: &str, value: &str) -> usize {
+/// How many containers with this label there are, or how many of them run.
+async fn labelled(label: &str, value: &str, ended_too: bool) -> usize {
     let filters = HashMap::from([("label".to_owned(), vec![format!("{label}={value}")])]);
     let options = ListContainersOptionsBuilder::new()
-        .all(true)
+        .all(ended_too)
         .filters(&filters)
         .build();
     client().list_containers(Some(options)).await.unwrap().len()
@@ -38,15 +38,16 @@ async fn runs(world: &World) -> TaskId {
 }
 
 #[tokio::test]
-async fn the_primary_container_goes_with_its_runner_and_the_rest_when_it_is_back() {
+async fn containers_go_with_a_runner_that_is_killed_and_the_task_is_told_when_it_is_back() {
     let (world, [_server, mut runner]) = start(&[]).await;
     let task = runs(&world).await;
     let attempt = world.attempts(task).await.unwrap().attempts[0].id;
     let name = world.runner_name("runner");
-    assert_eq!(labelled("outrider.runner", &name).await, 2);
+    assert_eq!(labelled("outrider.runner", &name, true).await, 2);
     runner.kill9();
-    wait_for("the primary container's end", async || {
-        (labelled("outrider.attempt", &attempt.to_string()).await < 2).then_some(())
+    wait_for("the end of all containers", async || {
+        let running = labelled("outrider.runner", &name, false).await;
+        (running == 0).then_some(())
     })
     .await;
 
@@ -65,5 +66,5 @@ async fn the_primary_container_goes_with_its_runner_and_the_rest_when_it_is_back
     ));
     let id = world.submit(&next).await;
     assert_eq!(world.outcome(id).await, Outcome::Passed);
-    assert_eq!(labelled("outrider.runner", &name).await, 0);
+    assert_eq!(labelled("outrider.runner", &name, true).await, 0);
 }

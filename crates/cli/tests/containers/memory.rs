@@ -42,7 +42,7 @@ async fn the_server_knows_that_it_was_memory() {
         let config = alone(job_in(&image, json!([run(script), after])));
         let log = steps::fails(&world, &config).await;
         says(&log, &["starts\n", "the limit is 64 MiB"]);
-        assert!(!log.contains("Could not start"), "it had started:\n{log}");
+        assert!(!log.contains("Could not be run"), "it did run:\n{log}");
     }
     for reason in reasons(&world).await {
         let EndReason::OutOfMemory { limit_bytes, .. } = reason else {

@@ -9,6 +9,10 @@ use crate::common::{Process, World};
 use crate::program::{Home, Ran};
 use crate::steps;
 
+/// A server that looks after leases from its start on. Containers take their time: claims do not
+/// run out sooner than usual.
+pub const SOON: [&str; 2] = ["--startup-grace", "0s"];
+
 /// A job whose steps run in this image.
 pub fn job_in(image: &str, steps: Value) -> Value {
     job_beside(image, &[], steps)
@@ -55,7 +59,7 @@ pub fn fails(job: Value, code: i32, more: &[&str]) -> String {
 /// A server, and a runner for containers with these arguments.
 pub async fn start(more: &[&str]) -> (World, [Process; 2]) {
     let mut world = World::new();
-    let server = world.start_server(&steps::SHORT).await;
+    let server = world.start_server(&SOON).await;
     let runner = start_runner(&world, more).await;
     (world, [server, runner])
 }

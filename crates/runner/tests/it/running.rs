@@ -246,7 +246,11 @@ async fn an_environment_that_cannot_be_made_is_told_with_its_cause() {
         rig.world.with(|world| world.broken = Some(fault));
         let (outcome, reason, _) = run_alone(&rig, vec![run("print never")]).await;
         assert_eq!(outcome, expected);
-        assert!(reason.is_some());
+        let named = match fault {
+            Fault::User => matches!(reason, Some(EndReason::NotPrepared { .. })),
+            Fault::Infrastructure => matches!(reason, Some(EndReason::Infrastructure { .. })),
+        };
+        assert!(named, "{reason:?}");
     }
 }
 
