@@ -5,12 +5,14 @@ use std::time::Duration;
 use outrider_executor::conformance::{DEADLINE, Lookout};
 use outrider_executor::docker::{DockerExecutor, Limits, Privileges};
 use outrider_executor::{Fault, PrepareRequest};
+use outrider_model::plan::{DockerImage, EnvironmentKind};
 use outrider_model::report::Exit;
+use outrider_testkit::docker::Image;
 use tempfile::TempDir;
 use tokio::time::timeout;
 
 use super::lookout::EngineLookout;
-use super::support::{containers, exec, executor, prepare, request, settings};
+use super::support::{self, containers, exec, executor, prepare, request, settings};
 
 fn limited(limits: Limits) -> (DockerExecutor, TempDir) {
     executor(|place| {
@@ -168,13 +170,24 @@ async fn a_read_only_root_leaves_places_to_write() {
         settings
     });
     let lookout = EngineLookout::default();
-    for directory in ["~/project", "/work"] {
+    for (directory, image) in [
+        ("~/project", Image::Busybox),
+        ("/work", Image::BusyboxAsUser),
+        ("/home", Image::Busybox),
+    ] {
+        let named = DockerImage {
+            name: Some("main".to_owned()),
+            ..support::image(&image.provide().await)
+        };
         let request = PrepareRequest {
             working_directory: directory.to_owned(),
+            kind: EnvironmentKind::Docker {
+                images: vec![named],
+            },
             ..request().await
         };
         let (_, environment) = prepare(&executor, request).await;
-        let script = "touch file ~/file /tmp/file && ! touch /etc/file";
+        let script = "touch file ~/file /tmp/file && ! touch /etc/file && grep main /etc/hosts";
         let (result, output) = exec(&*environment, script).await;
         assert_eq!(result.expect("exec").exit, Exit::Code(0), "{output}");
         let there = lookout.remains(&environment.handle()).await;

@@ -100,6 +100,7 @@ pub fn set_up(home: &Path) -> SetUp {
         environment: [("HOME".to_owned(), home.display().to_string())].into(),
         working_directory: "~/project/deep".to_owned(),
         hosts: Vec::new(),
+        given: None,
         memory_limit: None,
         tool: vec![OUTRIDER.to_owned()],
     }

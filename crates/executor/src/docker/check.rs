@@ -4,7 +4,7 @@ use bollard::models::SystemInfo;
 
 use super::engine::Engine;
 use super::limits::Host;
-use super::settings::{DockerSettings, Limits, Privileges};
+use super::settings::{DockerSettings, Privileges};
 use crate::{Finding, Verdict};
 
 /// All findings, in the order in which they matter.
@@ -27,7 +27,7 @@ pub(super) async fn all(settings: &DockerSettings) -> Vec<Finding> {
         answers(&engine),
         cgroups(info),
         limits(&host),
-        storage(info, &host, &settings.limits),
+        storage(info, &host, settings),
         seccomp(&engine),
         user_namespace(&engine),
     ];
@@ -149,18 +149,24 @@ fn limits(host: &Host) -> Finding {
     )
 }
 
-fn storage(info: &SystemInfo, host: &Host, limits: &Limits) -> Finding {
+fn storage(info: &SystemInfo, host: &Host, settings: &DockerSettings) -> Finding {
     let driver = info.driver.as_deref().unwrap_or("unknown");
-    match (host.limits_storage, limits.storage) {
-        (true, _) => good("storage", format!("{driver}, which can limit containers")),
-        (false, None) => good("storage", format!("{driver}, without a limit")),
-        (false, Some(_)) => finding(
-            "storage",
-            Verdict::Limited,
-            format!("{driver} cannot limit containers: their size is looked at now and then"),
-            "use btrfs or zfs for the Engine's data, so that no task can fill the disk in between",
-        ),
+    let limits = [settings.limits, settings.service_limits];
+    if host.limits_storage {
+        return good("storage", format!("{driver}, which can limit containers"));
     }
+    if limits.iter().all(|limits| limits.storage.is_none()) {
+        return good("storage", format!("{driver}, without a limit"));
+    }
+    finding(
+        "storage",
+        Verdict::Limited,
+        format!(
+            "{driver} cannot limit containers: the size of primary ones is looked at now and then, \
+             without their volumes; that of services is not"
+        ),
+        "use btrfs or zfs for the Engine's data, so that no task can fill the disk",
+    )
 }
 
 fn seccomp(engine: &Engine) -> Finding {

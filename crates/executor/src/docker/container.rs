@@ -33,6 +33,8 @@ pub(super) const NOT_FOR_THE_INIT: [&str; 3] = ["LD_PRELOAD", "LD_LIBRARY_PATH",
 
 /// Folders in which everybody may write, although the root is read-only.
 const SCRATCH: [&str; 3] = ["/tmp", "/var/tmp", "/run"];
+/// Folders of users, the same.
+const HOMES: [&str; 2] = ["/root", "/home"];
 
 /// All that a task decides about its primary container before the init is told anything: containers
 /// of one recipe are as good as each other.
@@ -45,6 +47,8 @@ pub(super) struct Recipe {
     pub socket: Option<String>,
     /// Places besides [`SCRATCH`] that stay writable, if the root is read-only.
     pub writable: Vec<String>,
+    /// Names that mean the container itself, if the root is read-only: the init could not write them.
+    pub names: Vec<String>,
 }
 
 impl Recipe {
@@ -65,16 +69,22 @@ impl Recipe {
             limits,
             socket: None,
             writable,
+            names: Vec::new(),
         }
     }
 }
 
 /// Where people may write although the root is read-only: at home, and where the job works.
 fn writable(working_directory: &str) -> Vec<String> {
-    let homes = ["/root", "/home"].map(str::to_owned);
-    let own = Some(working_directory.to_owned());
-    let own = own.filter(|path| path.starts_with('/') && path != "/");
-    homes.into_iter().chain(own).collect()
+    let own = is_place_of_its_own(working_directory).then_some(working_directory);
+    let own = own.map(|path| path.trim_end_matches('/'));
+    HOMES.into_iter().chain(own).map(str::to_owned).collect()
+}
+
+/// Whether a working directory needs a place of its own where the root is read-only.
+pub(super) fn is_place_of_its_own(working_directory: &str) -> bool {
+    let path = working_directory.trim_end_matches('/');
+    path.starts_with('/') && !HOMES.contains(&path) && !SCRATCH.contains(&path)
 }
 
 /// What one primary container is made of.
@@ -116,6 +126,7 @@ impl Primary<'_> {
             limits,
             socket,
             writable,
+            names,
             ..
         } = self.recipe;
         let mut config = HostConfig {
@@ -142,6 +153,8 @@ impl Primary<'_> {
             config.tmpfs = Some(scratch(self.podman));
             let volumes = writable.iter().map(|path| anonymous_volume(path));
             config.mounts.get_or_insert_default().extend(volumes);
+            let hosts = names.iter().map(|name| format!("{name}:127.0.0.1"));
+            config.extra_hosts = Some(hosts.collect());
         }
         config
     }
@@ -227,6 +240,7 @@ mod tests {
             },
             socket: None,
             writable: vec!["/root".to_owned()],
+            names: vec!["store".to_owned()],
         };
         let host = Host {
             limits_swap: true,

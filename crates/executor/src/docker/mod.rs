@@ -39,6 +39,7 @@ use outrider_model::plan::DockerImage;
 use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 use tokio_util::sync::DropGuard;
+use tokio_util::task::TaskTracker;
 
 use self::care::Care;
 use self::debts::Debts;
@@ -105,6 +106,8 @@ struct Base {
     program: Program,
     /// Whether the program's volume was seen to be complete.
     program_is_there: OnceCell<bool>,
+    /// What no job waits for.
+    tasks: TaskTracker,
 }
 
 impl Base {
@@ -115,7 +118,8 @@ impl Base {
         let socket = socket(settings, &engine, own.as_ref());
         let folder = &settings.owners;
         let start = own.map(|own| own.start);
-        let owner = Owner::claim(folder, &settings.runner_name, start).map_err(|error| {
+        let id = engine.info().id.clone().unwrap_or_default();
+        let owner = Owner::claim(folder, &settings.runner_name, start, id).map_err(|error| {
             let message = format!("no lock could be made in `{}`", folder.display());
             ExecutorError::infrastructure(message, error)
         })?;
@@ -145,6 +149,7 @@ impl Base {
             socket,
             program,
             program_is_there: OnceCell::new(),
+            tasks: TaskTracker::new(),
         })
     }
 
@@ -170,6 +175,11 @@ impl Base {
 
     async fn ensure_program(&self, image: &str) -> Result<bool, ExecutorError> {
         let labels = self.owner.labels(Role::Program);
+        // Others may start with the same program at the same time.
+        let _alone = self.owner.alone("program").await.map_err(|error| {
+            let what = "other runners of this user cannot be kept from the program's volume";
+            ExecutorError::infrastructure(what, error)
+        })?;
         Box::pin(self.program.ensure(&self.engine, image, labels)).await
     }
 }

@@ -7,7 +7,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -17,6 +17,7 @@ use bollard::models::ContainerSummary;
 use bollard::query_parameters::{ListContainersOptionsBuilder, RemoveContainerOptionsBuilder};
 use outrider_model::AttemptId;
 use rustix::fs::{FlockOperation, flock};
+use tokio::task::spawn_blocking;
 use tokio::time::{Duration, Instant, sleep};
 
 use super::DockerHandle;
@@ -83,13 +84,21 @@ pub(super) struct Owner {
     id: String,
     runner: String,
     container: Option<Start>,
+    /// The Engine that it speaks to.
+    engine: String,
     path: PathBuf,
     _lock: File,
 }
 
 impl Owner {
-    /// Takes a new name, and locks it. `container` is the one that this process runs in.
-    pub fn claim(folder: &Path, runner: &str, container: Option<Start>) -> io::Result<Self> {
+    /// Takes a new name, and locks it. `container` is the one that this process runs in, `engine`
+    /// what the Engine calls itself.
+    pub fn claim(
+        folder: &Path,
+        runner: &str,
+        container: Option<Start>,
+        engine: String,
+    ) -> io::Result<Self> {
         DirBuilder::new()
             .mode(0o700)
             .recursive(true)
@@ -98,11 +107,12 @@ impl Owner {
         let id = id.trim().to_owned();
         // Nobody may see the file before it is locked.
         let unseen = folder.join(format!(".{id}"));
-        let lock = OpenOptions::new()
+        let mut lock = OpenOptions::new()
             .write(true)
             .create_new(true)
             .mode(0o600)
             .open(&unseen)?;
+        lock.write_all(engine.as_bytes())?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
         let path = folder.join(format!("{id}{SUFFIX}"));
         fs::rename(unseen, &path)?;
@@ -110,9 +120,22 @@ impl Owner {
             id,
             runner: runner.to_owned(),
             container,
+            engine,
             path,
             _lock: lock,
         })
+    }
+
+    /// Waits until no other owner of this folder is at it, and holds them off as long as the answer
+    /// lives.
+    pub async fn alone(&self, at: &str) -> io::Result<File> {
+        let path = self.path.with_file_name(format!("{at}.busy"));
+        let lock = move || {
+            let file = File::create(path)?;
+            flock(&file, FlockOperation::LockExclusive)?;
+            Ok(file)
+        };
+        spawn_blocking(lock).await.map_err(io::Error::other)?
     }
 
     /// By which a container of this owner is found again.
@@ -142,11 +165,14 @@ impl Owner {
         &self.id
     }
 
-    /// Removes the containers of owners that are gone. What cannot be removed keeps its lock file,
+    /// Removes the containers of owners that are gone, if they were made at this Engine. What cannot be removed keeps its lock file,
     /// so that the next owner tries again.
     pub async fn sweep(&self, engine: &Engine) {
         let folder = self.path.parent().unwrap_or(Path::new("/"));
         for dead in Dead::all(folder) {
+            if !dead.engine.is_empty() && dead.engine != self.engine {
+                continue;
+            }
             if remove_labelled(engine, OWNER, &dead.id).await.is_ok() {
                 let _ = fs::remove_file(&dead.path);
             }
@@ -160,6 +186,8 @@ impl Owner {
 /// An owner that has ended. Held, so that nobody else sweeps it at the same time.
 struct Dead {
     id: String,
+    /// Nothing: it did not say.
+    engine: String,
     path: PathBuf,
     _lock: File,
 }
@@ -177,6 +205,7 @@ impl Dead {
         let lock = File::open(&path).ok()?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive).ok()?;
         Some(Self {
+            engine: fs::read_to_string(&path).ok()?,
             id,
             path,
             _lock: lock,
@@ -293,7 +322,8 @@ mod tests {
     #[test]
     fn an_owner_is_alive_as_long_as_it_holds_its_lock() {
         let folder = tempfile::tempdir().expect("a folder");
-        let claim = || Owner::claim(folder.path(), "a runner", None).expect("claimed");
+        let claim =
+            || Owner::claim(folder.path(), "a runner", None, "engine".to_owned()).expect("claimed");
         let dead = || {
             let dead = Dead::all(folder.path()).into_iter();
             dead.map(|dead| dead.id).collect::<Vec<_>>()
@@ -314,7 +344,13 @@ mod tests {
             at: "2026-01-01T00:00:00.000000001Z".to_owned(),
         };
         let name = "a \"b\" ü/=,";
-        let owner = Owner::claim(folder.path(), name, Some(start.clone())).expect("claimed");
+        let owner = Owner::claim(
+            folder.path(),
+            name,
+            Some(start.clone()),
+            "engine".to_owned(),
+        )
+        .expect("claimed");
         let attempt = AttemptId::from_bytes([7; 16]);
         let labels = owner.labels(Role::Primary(attempt));
         assert_eq!(labels[RUNNER], name);

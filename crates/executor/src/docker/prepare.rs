@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::models::HostConfig;
+use futures_util::FutureExt;
 use outrider_model::AttemptId;
 use outrider_model::plan::{DockerImage, EnvironmentKind};
 use tokio::time::timeout;
 
 use super::boot::{Boot, silent};
-use super::container::{Recipe, confine, limit, program_mount};
+use super::container::{Recipe, confine, is_place_of_its_own, limit, program_mount};
 use super::entrypoint::Wanted;
 use super::environment::{Beside, DockerEnvironment, Place, Running};
 use super::image::Provided;
@@ -63,8 +64,14 @@ impl<'a> Preparation<'a> {
 
     /// Makes it, and looks after the Engine's disk meanwhile. On error nothing is left.
     pub async fn run(self) -> Result<DockerEnvironment, ExecutorError> {
-        let (environment, warning) = tokio::join!(self.make(), self.base.care.care_if_due());
-        if let Some(warning) = warning {
+        let care = Arc::clone(&self.base.care);
+        let caring = self
+            .base
+            .tasks
+            .spawn(async move { care.care_if_due().await });
+        let environment = self.make().await;
+        // The job does not wait for it.
+        if let Some(Ok(Some(warning))) = caring.now_or_never() {
             let line = format!("{warning}\n");
             self.request.progress.write(line.into()).await;
         }
@@ -164,7 +171,13 @@ impl Preparation<'_> {
     fn recipe(&self, image: &Provided) -> Recipe {
         let privileges = &self.core.settings.privileges;
         let directory = &self.request.working_directory;
+        let names = if privileges.read_only_root {
+            self.names()
+        } else {
+            Vec::new()
+        };
         Recipe {
+            names,
             socket: self.socket().map(|socket| socket.path.clone()),
             ..Recipe::new(&image.id, self.limits, directory, privileges)
         }
@@ -257,10 +270,27 @@ impl Preparation<'_> {
             extra_groups: self.socket().and_then(|it| it.group).into_iter().collect(),
             environment: own.chain(more).collect(),
             working_directory: self.request.working_directory.clone(),
-            hosts: self.names(),
+            // Where the root is read-only the Engine has written them.
+            hosts: if self.is_read_only() {
+                Vec::new()
+            } else {
+                self.names()
+            },
+            given: self.given(),
             memory_limit: self.limits.memory,
             tool: base.program.command(),
         }
+    }
+
+    fn is_read_only(&self) -> bool {
+        self.core.settings.privileges.read_only_root
+    }
+
+    /// The place that was made for the job alone.
+    fn given(&self) -> Option<String> {
+        let directory = &self.request.working_directory;
+        let is_place = self.is_read_only() && is_place_of_its_own(directory);
+        is_place.then(|| directory.clone())
     }
 
     /// By what the containers of the task call each other. They share one network.

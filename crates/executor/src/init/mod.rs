@@ -39,6 +39,8 @@ pub struct SetUp {
     pub working_directory: String,
     /// Names that mean this host.
     pub hosts: Vec<String>,
+    /// A folder that was made for the job: it becomes its user's.
+    pub given: Option<String>,
     /// How much memory there is, in bytes, if it is limited.
     pub memory_limit: Option<u64>,
     /// How this program is run inside: the words of its command line before the arguments.

@@ -53,6 +53,12 @@ pub(super) async fn prepare(set_up: SetUp) -> Result<(Prepared, Ready), Executor
     });
     name_hosts(&set_up.hosts)?;
     let home = home(&account, set_up.environment.get("HOME"))?;
+    if let Some(given) = &set_up.given
+        && getuid().is_root()
+    {
+        let given = chown(given, Some(account.uid), Some(account.gid));
+        given.map_err(|error| infrastructure("the job's folder has no owner", error))?;
+    }
     let working_directory = crate::resolve(&home, &home, &set_up.working_directory);
     make_for(&working_directory, &account).map_err(|error| {
         let message = format!(
