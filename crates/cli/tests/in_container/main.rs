@@ -158,6 +158,18 @@ async fn a_job_may_get_the_socket_that_has_another_name_on_the_host() {
 }
 
 #[tokio::test]
+async fn the_engines_disk_is_watched_from_a_container() {
+    let site = Site::start(&[]).await;
+    site.run(&site.line(&["--env", "OUTRIDER_MIN_FREE_DISK=1000000Ti"]));
+    let image = Image::Busybox.provide().await;
+    let config = job(&format!("[{{image: {image}}}]"), "{run: 'true'}");
+    let pipeline = site.world.submit(&config).await;
+    assert_eq!(site.world.outcome(pipeline).await, Outcome::Passed);
+    site.says(pipeline, "the Engine's disk is nearly full")
+        .await;
+}
+
+#[tokio::test]
 async fn a_job_without_an_image_is_no_process_beside_the_socket() {
     let site = Site::start(&[]).await;
     site.run(&site.line(&[]));

@@ -87,8 +87,9 @@ struct Core {
 
 impl Core {
     async fn base(&self) -> Result<&Base, ExecutorError> {
+        // Boxed: it is large, and all who ask for the base carry it.
         self.base
-            .get_or_try_init(|| Base::find(&self.settings))
+            .get_or_try_init(|| Box::pin(Base::find(&self.settings)))
             .await
     }
 }
@@ -117,7 +118,7 @@ impl Base {
         let own = OwnContainer::find(&engine).await?;
         let socket = socket(settings, &engine, own.as_ref());
         let folder = &settings.owners;
-        let start = own.map(|own| own.start);
+        let start = own.as_ref().map(|own| own.start.clone());
         let id = engine.info().id.clone().unwrap_or_default();
         let owner = Owner::claim(folder, &settings.runner_name, start, id).map_err(|error| {
             let message = format!("no lock could be made in `{}`", folder.display());
@@ -125,7 +126,10 @@ impl Base {
         })?;
         owner.sweep(&engine).await;
         let docker = engine.docker();
+        let root = engine.info().docker_root_dir.as_deref();
+        let seen = own.filter(|own| own.is_below(folder, root));
         let care = Care::new(docker.clone(), settings.images, folder)
+            .seen_at(seen.map(|_| folder.clone()))
             .here(engine.socket().is_some())
             .of_builds(settings.build_cache)
             .sparing(program.volume());

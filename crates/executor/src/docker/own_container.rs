@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use bollard::models::{ContainerInspectResponse, MountPoint};
 
+use super::answer::answered;
 use super::engine::{Engine, status};
+use super::settle::settled;
 use crate::ExecutorError;
 
 /// Files that an Engine mounts into every container, from a folder that is named after it.
@@ -81,6 +83,12 @@ impl OwnContainer {
         Ok(start.map(|start| Self { start, mounts }))
     }
 
+    /// Whether a folder of this container lies below one of its host's.
+    pub fn is_below(&self, path: &Path, host_folder: Option<&str>) -> bool {
+        let on_host = self.on_host(path);
+        on_host.is_some_and(|path| host_folder.is_some_and(|folder| path.starts_with(folder)))
+    }
+
     /// What the host calls something that is mounted here.
     pub fn on_host(&self, path: &Path) -> Option<PathBuf> {
         on_host(&self.mounts, path)
@@ -110,7 +118,9 @@ async fn inspect(
     engine: &Engine,
     id: &str,
 ) -> Result<Option<ContainerInspectResponse>, ExecutorError> {
-    match engine.docker().inspect_container(id, None).await {
+    let docker = engine.docker();
+    let ask = || answered(docker, docker.inspect_container(id, None));
+    match settled(ask).await {
         Ok(answer) => Ok(Some(answer)),
         Err(error) if status(&error) == Some(404) => Ok(None),
         Err(error) => {

@@ -8,7 +8,7 @@ mod builds;
 mod images;
 mod programs;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bollard::Docker;
@@ -32,6 +32,7 @@ pub struct Care {
     builds: Option<BuildCacheCare>,
     /// Whether the Engine's disk is one of this host.
     is_here: bool,
+    seen_at: Option<PathBuf>,
     records: Records,
     programs: Programs,
     last: Mutex<Option<Instant>>,
@@ -45,6 +46,7 @@ impl Care {
             settings,
             builds: None,
             is_here: true,
+            seen_at: None,
             records: Records::new(owners.join("images")),
             programs: Programs::new(owners.join("programs")),
             last: Mutex::default(),
@@ -62,6 +64,14 @@ impl Care {
     #[must_use]
     pub const fn here(mut self, is_here: bool) -> Self {
         self.is_here = is_here;
+        self
+    }
+
+    /// A folder that is on the Engine's disk, for those who do not see the Engine's own: a runner
+    /// in a container has a volume.
+    #[must_use]
+    pub fn seen_at(mut self, folder: Option<PathBuf>) -> Self {
+        self.seen_at = folder;
         self
     }
 
@@ -119,9 +129,14 @@ impl Care {
     /// How many bytes are missing. None: the Engine's disk is not to be seen from here.
     async fn short(&self) -> Option<u64> {
         let min_free = self.settings.min_free.filter(|_| self.is_here)?;
-        let info = answered(&self.engine, self.engine.info()).await;
-        let root = info.ok()?.docker_root_dir?;
-        let disk = rustix::fs::statvfs(root.as_str()).ok()?;
+        let folder = match &self.seen_at {
+            Some(folder) => folder.clone(),
+            None => {
+                let info = answered(&self.engine, self.engine.info()).await;
+                info.ok()?.docker_root_dir?.into()
+            }
+        };
+        let disk = rustix::fs::statvfs(&folder).ok()?;
         Some(min_free.saturating_sub(disk.f_bavail.saturating_mul(disk.f_frsize)))
     }
 }
