@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bollard::Docker;
 use bollard::errors::Error;
-use bollard::query_parameters::ListContainersOptionsBuilder;
+use bollard::query_parameters::{ListContainersOptions, ListContainersOptionsBuilder};
 use outrider_executor::conformance::{DEADLINE, Recorder, new_attempt};
 use outrider_executor::docker::{DockerExecutor, DockerSettings};
 use outrider_executor::{
@@ -97,6 +97,11 @@ pub async fn containers_at(engine: &Docker, attempt: AttemptId) -> Vec<String> {
         .all(true)
         .filters(&filters)
         .build();
+    listed(engine, options).await
+}
+
+/// The ids of containers.
+pub async fn listed(engine: &Docker, options: ListContainersOptions) -> Vec<String> {
     let end = Instant::now() + DEADLINE;
     let found = loop {
         match engine.list_containers(Some(options.clone())).await {
