@@ -12,7 +12,7 @@ use outrider_model::report::Exit;
 use outrider_testkit::docker::{Image, client};
 use tokio::time::sleep;
 
-use super::support::{containers, exec, executor, image, prepare, settings, until_gone};
+use super::support::{containers, exec, executor, image, listed, prepare, settings, until_gone};
 
 /// A job in busybox with these services.
 async fn job(services: Vec<DockerImage>) -> PrepareRequest {
@@ -122,9 +122,7 @@ async fn with_role(attempt: AttemptId, role: &str) -> Vec<String> {
     let options = ListContainersOptionsBuilder::new()
         .filters(&filters)
         .build();
-    let found = client().list_containers(Some(options)).await;
-    let found = found.expect("a list").into_iter();
-    found.filter_map(|container| container.id).collect()
+    listed(&client(), options).await
 }
 
 /// Not a test of its own: the runner that `services_end_with_their_runner` kills.

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bollard::Docker;
 use bollard::errors::Error;
-use bollard::query_parameters::ListContainersOptionsBuilder;
-use outrider_executor::conformance::{Recorder, new_attempt};
+use bollard::query_parameters::{ListContainersOptions, ListContainersOptionsBuilder};
+use outrider_executor::conformance::{DEADLINE, Recorder, new_attempt};
 use outrider_executor::docker::{DockerExecutor, DockerSettings};
 use outrider_executor::{
     Environment, ExecRequest, ExecResult, Executor, ExecutorError, PrepareRequest,
@@ -17,7 +17,7 @@ use outrider_model::AttemptId;
 use outrider_model::plan::{DockerImage, EnvironmentKind};
 use outrider_testkit::docker::{Image, client, engine};
 use tempfile::TempDir;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 /// The usual settings at the Engine of the tests.
 pub fn settings(place: &Path) -> DockerSettings {
@@ -97,10 +97,18 @@ pub async fn containers_at(engine: &Docker, attempt: AttemptId) -> Vec<String> {
         .all(true)
         .filters(&filters)
         .build();
+    listed(engine, options).await
+}
+
+/// The ids of containers.
+pub async fn listed(engine: &Docker, options: ListContainersOptions) -> Vec<String> {
+    let end = Instant::now() + DEADLINE;
     let found = loop {
         match engine.list_containers(Some(options.clone())).await {
             // Podman has a word of its own for a container that is about to be removed.
-            Err(Error::JsonDataError { message, .. }) if message.contains("`stopped`") => {
+            Err(Error::JsonDataError { message, .. })
+                if message.contains("`stopped`") && Instant::now() < end =>
+            {
                 sleep(Duration::from_millis(20)).await;
             }
             found => break found.expect("a list"),
@@ -112,9 +120,9 @@ pub async fn containers_at(engine: &Docker, attempt: AttemptId) -> Vec<String> {
 
 /// Waits until nothing of an attempt is left.
 pub async fn until_gone(attempt: AttemptId) {
-    let end = tokio::time::Instant::now() + outrider_executor::conformance::DEADLINE;
+    let end = Instant::now() + DEADLINE;
     while !containers(attempt).await.is_empty() {
-        assert!(tokio::time::Instant::now() < end, "containers are left");
+        assert!(Instant::now() < end, "containers are left");
         sleep(Duration::from_millis(20)).await;
     }
 }

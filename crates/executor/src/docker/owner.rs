@@ -228,7 +228,7 @@ pub(super) async fn remove_task(
 
 /// Removes what owners have left whose own container is gone, stands still or was started anew.
 async fn remove_orphans(engine: &Engine) -> Result<(), ExecutorError> {
-    let found = labelled(engine, OWNER_CONTAINER).await?;
+    let found = labelled(engine, &[OWNER_CONTAINER]).await?;
     let owned = found.into_iter().filter_map(|container| {
         let start = owner_start(container.labels.as_ref()?)?;
         Some((container.id?, start))
@@ -255,16 +255,47 @@ fn owner_start(labels: &HashMap<String, String>) -> Option<Start> {
 }
 
 async fn remove_labelled(engine: &Engine, label: &str, value: &str) -> Result<(), ExecutorError> {
-    let found = labelled(engine, &format!("{label}={value}")).await?;
+    let label = format!("{label}={value}");
+    remove_services(engine, &label).await?;
+    let found = labelled(engine, &[&label]).await?;
     for id in found.into_iter().filter_map(|container| container.id) {
         remove(engine, &id).await?;
     }
     Ok(())
 }
 
-/// All containers with a label: `NAME`, or `NAME=VALUE`. In the order in which they can be removed.
-async fn labelled(engine: &Engine, label: &str) -> Result<Vec<ContainerSummary>, ExecutorError> {
-    let filters = HashMap::from([("label".to_owned(), vec![label.to_owned()])]);
+/// Removes services, and then those whose network they have joined. Podman does not remove these
+/// before, not even when they end by themselves: then they stay `stopped`, and no list with one of
+/// them can be read.
+async fn remove_services(engine: &Engine, label: &str) -> Result<(), ExecutorError> {
+    let services = labelled(engine, &[label, &format!("{ROLE}={SERVICE}")]).await?;
+    let mut joined = HashSet::new();
+    for service in services.into_iter().filter_map(|container| container.id) {
+        joined.extend(joined_by(engine, &service).await);
+        remove(engine, &service).await?;
+    }
+    for container in joined {
+        remove(engine, &container).await?;
+    }
+    Ok(())
+}
+
+/// The container whose network this one shares, if it is still there itself.
+async fn joined_by(engine: &Engine, container: &str) -> Option<String> {
+    let docker = engine.docker();
+    let inspect = || answered(docker, docker.inspect_container(container, None));
+    let mode = settled(inspect).await.ok()?.host_config?.network_mode?;
+    mode.strip_prefix("container:").map(str::to_owned)
+}
+
+/// All containers with these labels: `NAME`, or `NAME=VALUE`. In the order in which they can be
+/// removed.
+async fn labelled(
+    engine: &Engine,
+    labels: &[&str],
+) -> Result<Vec<ContainerSummary>, ExecutorError> {
+    let labels = labels.iter().map(ToString::to_string).collect();
+    let filters = HashMap::from([("label".to_owned(), labels)]);
     let options = ListContainersOptionsBuilder::new()
         .all(true)
         .filters(&filters)

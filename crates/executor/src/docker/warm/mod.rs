@@ -186,7 +186,10 @@ impl Keeper {
         match next {
             Next::Provide { window, image } => {
                 // A pull may take long.
-                let provided = pool.over.run_until_cancelled(self.provide(image)).await;
+                let provided = pool
+                    .over
+                    .run_until_cancelled(Box::pin(self.provide(image)))
+                    .await;
                 if let Some(Err(error)) = provided {
                     self.failed(window, &error);
                 }
