@@ -34,6 +34,7 @@ use super::answer::{answered, told};
 use super::image::Provided;
 use super::owner::remove_container;
 use super::settle::settled;
+use crate::init::RUNNER_IS_GONE;
 use crate::{BoxFuture, ExecutorError, Output};
 
 /// For how long the steps wait for a service. Then they start without it.
@@ -47,6 +48,9 @@ const NOT_STARTED: [i64; 2] = [126, 127];
 
 /// The exit code of what was killed.
 const KILLED: i64 = 137;
+
+/// The code of a service whose supervisor takes the runner for gone.
+const LET_GO: i64 = RUNNER_IS_GONE as i64;
 
 /// How many of its last lines tell why a service could not be started.
 const LAST_LINES: &str = "20";
@@ -210,6 +214,13 @@ impl Services {
                 Stage::Ready => break format!("Service {name} is ready after {took:.1} s\n"),
                 Stage::Ended { code } if NOT_STARTED.contains(&code) => {
                     return Err(self.told_not_started(container).await);
+                }
+                Stage::Ended { code } if container.is_supervised && code == LET_GO => {
+                    let message = format!(
+                        "service {name} has ended because the Engine has closed its stdin\n\
+                         look at the Engine's log"
+                    );
+                    return Err(ExecutorError::infrastructure(message, None));
                 }
                 Stage::Ended { code } => {
                     break format!(
