@@ -173,7 +173,8 @@ impl Owner {
         }
     }
 
-    /// Removes the containers of owners that are gone, if they were made at this Engine. What cannot be removed keeps its lock file,
+    /// Removes the containers of owners that are gone, if they were made at this Engine. What cannot
+    /// be removed keeps its lock file,
     /// so that the next owner tries again.
     pub async fn sweep(&self, engine: &Engine) {
         let folder = self.path.parent().unwrap_or(Path::new("/"));
