@@ -71,7 +71,8 @@ pub trait Executor: Send + Sync {
         None
     }
 
-    /// No task comes any more: removes what was made ready for one.
+    /// No task comes any more: removes what was made ready for one, and what would help to clean up
+    /// after this process, if there is nothing to be cleaned up.
     async fn end(&self) {}
 }
 

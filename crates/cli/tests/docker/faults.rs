@@ -1,5 +1,6 @@
 //! What goes wrong with containers: it is told, and nothing is left.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -225,10 +226,23 @@ async fn a_killed_runner_leaves_nothing() {
     let next = DockerExecutor::new(settings(place.path()));
     let (_, environment) = prepare(&next, request().await).await;
     environment.cleanup().await.expect("cleanup");
-    let locks = std::fs::read_dir(place.path().join("owners")).expect("there");
-    let locks = locks.filter(|entry| {
-        let name = entry.as_ref().expect("listed").file_name();
-        name.to_string_lossy().ends_with(".lock")
-    });
-    assert_eq!(locks.count(), 1, "only that of the next one");
+    assert_eq!(locks(place.path()), 1, "only that of the next one");
+}
+
+fn locks(place: &Path) -> usize {
+    let entries = std::fs::read_dir(place.join("owners")).expect("there");
+    let names = entries.map(|entry| entry.expect("listed").file_name());
+    let locks = names.filter(|name| name.to_string_lossy().ends_with(".lock"));
+    locks.count()
+}
+
+#[tokio::test]
+async fn an_executor_that_ends_keeps_its_lock_only_while_something_is_left() {
+    let (executor, place) = executor(settings);
+    let (_, environment) = prepare(&executor, request().await).await;
+    executor.end().await;
+    assert_eq!(locks(place.path()), 1, "there is a container");
+    environment.cleanup().await.expect("cleanup");
+    executor.end().await;
+    assert_eq!(locks(place.path()), 0);
 }

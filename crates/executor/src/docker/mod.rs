@@ -164,7 +164,8 @@ impl Base {
         variables: &BTreeMap<String, String>,
         progress: &Arc<dyn Output>,
     ) -> Result<Provided, ExecutorError> {
-        let image = self.images.provide(image, variables, progress).await?;
+        let providing = self.images.provide(image, variables, progress);
+        let image = Box::pin(providing).await?;
         self.program_is_there
             .get_or_try_init(|| self.ensure_program(&image.id))
             .await?;
@@ -263,5 +264,8 @@ impl Executor for DockerExecutor {
 
     async fn end(&self) {
         self.core.warm.end().await;
+        if let Some(base) = self.core.base.get() {
+            base.owner.retire(&base.engine).await;
+        }
     }
 }

@@ -16,13 +16,14 @@ use super::environment::{Beside, DockerEnvironment, Place, Running};
 use super::image::Provided;
 use super::limits::effective;
 use super::owner::Role;
+use super::program;
 use super::service::{Services, ServicesRequest, Supervisor};
 use super::settings::Limits;
 use super::socket::Socket;
 use super::warm::Pool;
 use super::{Base, Core, DockerHandle};
 use crate::init::{Ready, SetUp};
-use crate::{ExecutorError, Fault, PrepareRequest};
+use crate::{ExecutorError, PrepareRequest};
 
 /// One environment on its way.
 pub(super) struct Preparation<'a> {
@@ -84,10 +85,7 @@ impl<'a> Preparation<'a> {
             .provide(self.primary, &request.variables, &request.progress)
             .await?;
         match self.make_from(&image).await {
-            Err(error)
-                if error.fault == Fault::Infrastructure
-                    && base.has_refilled_program(&image.id).await =>
-            {
+            Err(error) if names_program(&error) && base.has_refilled_program(&image.id).await => {
                 self.make_from(&image).await
             }
             made => made,
@@ -320,6 +318,12 @@ fn socket_is_useless() -> ExecutorError {
          let the job run with an Engine without it",
         None,
     )
+}
+
+/// Whether the Engine has complained about something below the mount of our program.
+fn names_program(error: &ExecutorError) -> bool {
+    let said = error.source.as_ref().map(ToString::to_string);
+    said.is_some_and(|said| said.contains(program::ROOT))
 }
 
 fn refused(why: &str) -> ExecutorError {

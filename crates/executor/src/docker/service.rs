@@ -5,6 +5,7 @@
 //! to a log of the Engine that is bounded.
 
 mod create;
+mod stage;
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -14,9 +15,7 @@ use std::time::Duration;
 
 use bollard::Docker;
 use bollard::errors::Error;
-use bollard::models::{
-    ContainerState, ContainerStateStatusEnum, HealthStatusEnum, HostConfig, Mount,
-};
+use bollard::models::{HostConfig, Mount};
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, KillContainerOptionsBuilder, LogsOptions,
 };
@@ -30,10 +29,12 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::TaskTracker;
 
 use self::create::{create, host_config, not_started};
+use self::stage::{Stage, stage};
 use super::answer::{answered, told};
 use super::image::Provided;
 use super::owner::remove_container;
 use super::settle::settled;
+use crate::init::RUNNER_IS_GONE;
 use crate::{BoxFuture, ExecutorError, Output};
 
 /// For how long the steps wait for a service. Then they start without it.
@@ -47,6 +48,9 @@ const NOT_STARTED: [i64; 2] = [126, 127];
 
 /// The exit code of what was killed.
 const KILLED: i64 = 137;
+
+/// The code of a service whose supervisor takes the runner for gone.
+const LET_GO: i64 = RUNNER_IS_GONE as i64;
 
 /// How many of its last lines tell why a service could not be started.
 const LAST_LINES: &str = "20";
@@ -108,32 +112,6 @@ struct Container {
     exposed_tcp: Vec<u16>,
     has_healthcheck: bool,
     is_supervised: bool,
-}
-
-/// How far a service is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Stage {
-    Starting,
-    Running,
-    Ready,
-    Ended { code: i64 },
-}
-
-/// What the Engine says about a container. `Running`: only its ports can tell whether it is ready.
-fn stage(state: &ContainerState, has_healthcheck: bool) -> Stage {
-    match state.status {
-        Some(ContainerStateStatusEnum::EXITED | ContainerStateStatusEnum::DEAD) => Stage::Ended {
-            code: state.exit_code.unwrap_or(0),
-        },
-        Some(ContainerStateStatusEnum::RUNNING) if has_healthcheck => {
-            match state.health.as_ref().and_then(|health| health.status) {
-                Some(HealthStatusEnum::HEALTHY) => Stage::Ready,
-                _ => Stage::Starting,
-            }
-        }
-        Some(ContainerStateStatusEnum::RUNNING) => Stage::Running,
-        _ => Stage::Starting,
-    }
 }
 
 impl Services {
@@ -210,6 +188,13 @@ impl Services {
                 Stage::Ready => break format!("Service {name} is ready after {took:.1} s\n"),
                 Stage::Ended { code } if NOT_STARTED.contains(&code) => {
                     return Err(self.told_not_started(container).await);
+                }
+                Stage::Ended { code } if container.is_supervised && code == LET_GO => {
+                    let message = format!(
+                        "service {name} has ended because the Engine has closed its stdin\n\
+                         look at the Engine's log"
+                    );
+                    return Err(ExecutorError::infrastructure(message, None));
                 }
                 Stage::Ended { code } => {
                     break format!(
@@ -387,52 +372,4 @@ async fn remove(engine: &Docker, container: &Container) -> Result<(), ExecutorEr
             let message = format!("cannot remove service {}: {}", container.name, told(&error));
             ExecutorError::infrastructure(message, None)
         })
-}
-
-#[cfg(test)]
-mod tests {
-    use bollard::models::{ContainerState, ContainerStateStatusEnum, Health, HealthStatusEnum};
-
-    use super::{Stage, stage};
-
-    fn running(health: HealthStatusEnum) -> ContainerState {
-        ContainerState {
-            status: Some(ContainerStateStatusEnum::RUNNING),
-            health: Some(Health {
-                status: Some(health),
-                ..Health::default()
-            }),
-            ..ContainerState::default()
-        }
-    }
-
-    #[test]
-    fn health_counts_where_there_is_a_check() {
-        assert_eq!(
-            stage(&running(HealthStatusEnum::STARTING), true),
-            Stage::Starting
-        );
-        assert_eq!(
-            stage(&running(HealthStatusEnum::UNHEALTHY), true),
-            Stage::Starting
-        );
-        assert_eq!(
-            stage(&running(HealthStatusEnum::HEALTHY), true),
-            Stage::Ready
-        );
-        assert_eq!(
-            stage(&running(HealthStatusEnum::NONE), false),
-            Stage::Running
-        );
-    }
-
-    #[test]
-    fn an_end_is_an_end() {
-        let state = ContainerState {
-            status: Some(ContainerStateStatusEnum::EXITED),
-            exit_code: Some(137),
-            ..ContainerState::default()
-        };
-        assert_eq!(stage(&state, true), Stage::Ended { code: 137 });
-    }
 }

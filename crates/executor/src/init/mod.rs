@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::client::{InitClient, Program};
 pub use self::server::main;
-pub use self::service::{must_be_first, service_arguments};
+pub use self::service::{RUNNER_IS_GONE, must_be_first, service_arguments};
 
 /// The hidden verb of the command line by which the init is started.
 pub const VERB: &str = "task-init";

@@ -19,6 +19,9 @@ use tokio::signal::unix::{self, SignalKind, signal};
 use super::VERB;
 use super::server::input;
 
+/// The code with which it ends when the runner is gone.
+pub const RUNNER_IS_GONE: u8 = 250;
+
 /// The action of the init's verb.
 pub(super) const ACTION: &str = "service";
 /// Stands before the words of the service's program.
@@ -82,7 +85,7 @@ async fn serve(arguments: &[OsString]) -> io::Result<u8> {
     tokio::pin!(gone);
     loop {
         tokio::select! {
-            () = &mut gone => return Ok(code(ExitStatus::from_raw(Signal::KILL.as_raw()))),
+            () = &mut gone => return Ok(RUNNER_IS_GONE),
             Some(()) = child_ended.recv() => {
                 if let Some(status) = reap(child)? {
                     return Ok(code(status));
