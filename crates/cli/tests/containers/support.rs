@@ -27,7 +27,7 @@ pub fn job_beside(image: &str, services: &[Value], steps: Value) -> Value {
 
 /// A config with this job alone.
 pub fn alone(job: Value) -> String {
-    steps::config(json!({"build": job}), json!(["build"]))
+    steps::config(Value::from_iter([("build", job)]), json!(["build"]))
 }
 
 /// `outrider run --verbose` of a config, at the Engine of the tests.

@@ -187,7 +187,7 @@ impl Services {
             match self.look(container, listening).await? {
                 Stage::Ready => break format!("Service {name} is ready after {took:.1} s\n"),
                 Stage::Ended { code } if NOT_STARTED.contains(&code) => {
-                    return Err(self.told_not_started(container).await);
+                    return Err(self.told_not_started(container, code).await);
                 }
                 Stage::Ended { code } if container.is_supervised && code == LET_GO => {
                     let message = format!(
@@ -279,7 +279,7 @@ impl Services {
         Ok(stage)
     }
 
-    async fn told_not_started(&self, container: &Container) -> ExecutorError {
+    async fn told_not_started(&self, container: &Container, code: i64) -> ExecutorError {
         let mut logs = self.logs(&container.id, false, LAST_LINES);
         let mut said = Vec::new();
         let reading = async {
@@ -290,7 +290,10 @@ impl Services {
         // What it has said until then is better than nothing.
         let _ = timeout(self.engine.timeout(), reading).await;
         let (name, said) = (&container.name, String::from_utf8_lossy(&said));
-        let message = format!("service {name} cannot be started: {}", said.trim_end());
+        let message = format!(
+            "service {name} has ended with code {code}: {}",
+            said.trim_end()
+        );
         ExecutorError::user(message, None)
     }
 
