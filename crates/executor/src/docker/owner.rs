@@ -167,15 +167,14 @@ impl Owner {
 
     /// Nothing is made any more: if nothing is left either, nobody needs to look for it.
     pub async fn retire(&self, engine: &Engine) {
-        let left = labelled(engine, &format!("{OWNER}={}", self.id)).await;
+        let left = labelled(engine, &[&format!("{OWNER}={}", self.id)]).await;
         if left.is_ok_and(|left| left.is_empty()) {
             let _ = fs::remove_file(&self.path);
         }
     }
 
     /// Removes the containers of owners that are gone, if they were made at this Engine. What cannot
-    /// be removed keeps its lock file,
-    /// so that the next owner tries again.
+    /// be removed keeps its lock file, so that the next owner tries again.
     pub async fn sweep(&self, engine: &Engine) {
         let folder = self.path.parent().unwrap_or(Path::new("/"));
         for dead in Dead::all(folder) {
