@@ -5,6 +5,7 @@
 //! to a log of the Engine that is bounded.
 
 mod create;
+mod log;
 mod stage;
 
 use std::collections::HashMap;
@@ -14,14 +15,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bollard::Docker;
-use bollard::errors::Error;
 use bollard::models::{HostConfig, Mount};
-use bollard::query_parameters::{
-    AttachContainerOptionsBuilder, KillContainerOptionsBuilder, LogsOptions,
-};
+use bollard::query_parameters::{AttachContainerOptionsBuilder, KillContainerOptionsBuilder};
 use bytes::Bytes;
 use futures_util::future::{join_all, try_join_all};
-use futures_util::stream::{Stream, StreamExt as _};
 use outrider_model::plan::DockerImage;
 use outrider_model::report::Exit;
 use tokio::io::AsyncWrite;
@@ -29,6 +26,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::TaskTracker;
 
 use self::create::{create, host_config, not_started};
+use self::log::{follow_log, last_lines};
 use self::stage::{Stage, stage};
 use super::answer::{answered, told};
 use super::image::Provided;
@@ -51,12 +49,6 @@ const KILLED: i64 = 137;
 
 /// The code of a service whose supervisor takes the runner for gone.
 const LET_GO: i64 = RUNNER_IS_GONE as i64;
-
-/// How many of its last lines tell why a service could not be started.
-const LAST_LINES: &str = "20";
-
-/// How many lines of a log are handed on at once, if so many are there.
-const LINES_AT_ONCE: usize = 256;
 
 /// How long it may take until all is read that services have written, once they have ended.
 const LAST_WORDS: Duration = Duration::from_secs(30);
@@ -280,20 +272,11 @@ impl Services {
     }
 
     async fn told_not_started(&self, container: &Container, code: i64) -> ExecutorError {
-        let mut logs = self.logs(&container.id, false, LAST_LINES);
-        let mut said = Vec::new();
-        let reading = async {
-            while let Some(Ok(bytes)) = logs.next().await {
-                said.extend_from_slice(&bytes);
-            }
-        };
-        // What it has said until then is better than nothing.
-        let _ = timeout(self.engine.timeout(), reading).await;
-        let (name, said) = (&container.name, String::from_utf8_lossy(&said));
-        let message = format!(
-            "service {name} has ended with code {code}: {}",
-            said.trim_end()
+        let (name, said) = (
+            &container.name,
+            last_lines(&self.engine, &container.id).await,
         );
+        let message = format!("service {name} has ended with code {code}: {said}");
         ExecutorError::user(message, None)
     }
 
@@ -302,9 +285,7 @@ impl Services {
     pub async fn follow(&self, index: usize, output: Arc<dyn Output>) -> Option<Exit> {
         let _following = self.followers.token();
         let id = &self.containers.get(index)?.id;
-        let followed = hand_over(self.logs(id, true, "all"), &*output).await;
-        // Docker before 23 forgets the last lines when a container ends while it is followed.
-        hand_over(self.logs(id, false, "all").skip(followed), &*output).await;
+        follow_log(&self.engine, id, &*output).await;
         let inspect = || self.engine.inspect_container(id, None);
         let state = settled(inspect).await.ok()?.state?;
         match stage(&state, false) {
@@ -312,23 +293,6 @@ impl Services {
             Stage::Ended { code } => i32::try_from(code).ok().map(Exit::Code),
             _ => None,
         }
-    }
-
-    fn logs(
-        &self,
-        id: &str,
-        follow: bool,
-        tail: &str,
-    ) -> impl Stream<Item = Result<Bytes, Error>> + Unpin + use<> {
-        let options = LogsOptions {
-            follow,
-            stdout: true,
-            stderr: true,
-            tail: tail.to_owned(),
-            ..LogsOptions::default()
-        };
-        let logs = self.engine.logs(id, Some(options));
-        Box::pin(logs.map(|part| part.map(bollard::container::LogOutput::into_bytes)))
     }
 
     /// Ends and removes all of them, with their volumes. May be repeated.
@@ -350,22 +314,6 @@ impl Services {
             .kill_container(&container.id, Some(options))
             .await;
     }
-}
-
-/// Hands on what a log says to its end; how many lines.
-async fn hand_over(
-    log: impl Stream<Item = Result<Bytes, Error>> + Unpin,
-    output: &dyn Output,
-) -> usize {
-    let mut chunks = log.ready_chunks(LINES_AT_ONCE);
-    let mut count = 0;
-    while let Some(lines) = chunks.next().await {
-        // The log has ended where there is no next line.
-        let lines: Vec<Bytes> = lines.into_iter().map_while(Result::ok).collect();
-        count += lines.len();
-        output.write(lines.concat().into()).await;
-    }
-    count
 }
 
 async fn remove(engine: &Docker, container: &Container) -> Result<(), ExecutorError> {

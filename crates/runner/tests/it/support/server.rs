@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use outrider_api::client::ClientError;
+use outrider_api::continuation::{ContinuePipeline, Message};
 use outrider_api::data::TaskSecrets;
 use outrider_api::error::{ErrorCode, ErrorDetail};
 use outrider_api::runner::*;
@@ -439,6 +440,11 @@ impl ServerApi for FakeServer {
             }
         });
         self.answer(())
+    }
+
+    async fn continue_pipeline(&self, _: &ContinuePipeline) -> Result<Message, ClientError> {
+        self.arrive().await?;
+        Err(refused(404, ErrorCode::NotFound))
     }
 
     async fn secrets(&self, _: TaskId, _: LeaseToken) -> Result<TaskSecrets, ClientError> {
