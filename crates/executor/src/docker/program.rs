@@ -9,7 +9,7 @@ use std::process::Command;
 
 use bollard::models::{ContainerCreateBody, HostConfig};
 use bollard::query_parameters::{
-    ContainerArchiveInfoOptionsBuilder, RemoveContainerOptionsBuilder,
+    ContainerArchiveInfoOptionsBuilder, CreateContainerOptionsBuilder,
     UploadToContainerOptionsBuilder,
 };
 use bytes::Bytes;
@@ -20,6 +20,7 @@ use tokio::task::spawn_blocking;
 use super::answer::answered;
 use super::container::program_mount;
 use super::engine::{Engine, status};
+use super::owner::remove;
 use crate::ExecutorError;
 
 /// Where the volume is mounted.
@@ -135,20 +136,24 @@ impl Program {
             }),
             ..ContainerCreateBody::default()
         };
+        let name = self.name_of_filler();
+        let options = CreateContainerOptionsBuilder::new().name(&name).build();
         let docker = engine.docker();
-        let container = answered(docker, docker.create_container(None, body))
-            .await
-            .map_err(|error| engine.error(what, error))?
-            .id;
-        let filled = self.fill(engine, &container).await;
-        let options = RemoveContainerOptionsBuilder::new().force(true).v(true);
-        let removed = engine
-            .docker()
-            .remove_container(&container, Some(options.build()))
-            .await;
+        let filled = match answered(docker, docker.create_container(Some(options), body)).await {
+            Ok(_) => self.fill(engine, &name).await,
+            Err(error) => Err(error),
+        };
+        // It may be there although nobody has said so.
+        let removed = remove(engine, &name).await;
         let filled = filled.map_err(|error| engine.error(what, error))?;
-        removed.map_err(|error| engine.error(what, error))?;
+        removed?;
         Ok(filled)
+    }
+
+    /// Others may fill a volume at the same time.
+    fn name_of_filler(&self) -> String {
+        let id = std::fs::read_to_string("/proc/sys/kernel/random/uuid").unwrap_or_default();
+        format!("{}-{}", self.volume, id.trim())
     }
 
     async fn fill(&self, engine: &Engine, container: &str) -> Result<bool, bollard::errors::Error> {
