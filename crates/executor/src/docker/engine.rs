@@ -70,6 +70,15 @@ impl Engine {
         self.podman
     }
 
+    /// By what it is known again. Podman takes a new id for each answer: it is where its data is.
+    pub fn identity(&self) -> String {
+        let it = match self.podman {
+            true => &self.info.docker_root_dir,
+            false => &self.info.id,
+        };
+        it.clone().unwrap_or_default()
+    }
+
     /// Whether it runs without root's rights.
     pub const fn is_rootless(&self) -> bool {
         self.rootless

@@ -119,7 +119,7 @@ impl Base {
         let socket = socket(settings, &engine, own.as_ref());
         let folder = &settings.owners;
         let start = own.as_ref().map(|own| own.start.clone());
-        let id = engine.info().id.clone().unwrap_or_default();
+        let id = engine.identity();
         let owner = Owner::claim(folder, &settings.runner_name, start, id).map_err(|error| {
             let message = format!("no lock could be made in `{}`", folder.display());
             ExecutorError::infrastructure(message, error)
