@@ -14,6 +14,7 @@ mod program;
 #[expect(dead_code, reason = "the other tests use the rest")]
 mod steps;
 
+mod bench;
 mod continuation;
 mod data;
 mod example;

@@ -127,11 +127,12 @@ async fn an_image_brings_its_variables_and_the_runner_none() {
     for name in ["HOME", "LANG", "SSH_AUTH_SOCK", "DOCKER_HOST"] {
         host.insert(name.to_owned(), "host".to_owned());
     }
+    // What the config gives the image is in there too: the executor knows both.
     let image = [
         ("HOME", "/root"),
         ("A", "image"),
-        ("B", "image"),
-        ("C", "image"),
+        ("B", "config"),
+        ("C", "config"),
     ];
     let image: BTreeMap<_, _> = image
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
