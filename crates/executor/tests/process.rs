@@ -174,15 +174,7 @@ async fn mistakes_of_the_user_are_named() {
 
 #[tokio::test]
 async fn images_need_permission() {
-    let image = DockerImage {
-        image: "cimg/rust:1.90".to_owned(),
-        name: None,
-        entrypoint: Vec::new(),
-        command: Vec::new(),
-        user: None,
-        environment: Default::default(),
-        auth: None,
-    };
+    let image = DockerImage::new("cimg/rust:1.90");
     let kind = EnvironmentKind::Docker {
         images: vec![image],
     };

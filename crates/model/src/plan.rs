@@ -243,6 +243,21 @@ pub struct DockerImage {
     pub auth: Option<RegistryAuth>,
 }
 
+impl DockerImage {
+    /// An image of which the config says nothing more.
+    pub fn new(image: impl Into<String>) -> Self {
+        Self {
+            image: image.into(),
+            name: None,
+            entrypoint: Vec::new(),
+            command: Vec::new(),
+            user: None,
+            environment: IndexMap::new(),
+            auth: None,
+        }
+    }
+}
+
 /// How to log in to a registry. Texts are as the config has them: `$NAME` stands for a variable of
 /// the job, so that the secret itself is in no config.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,6 +5,7 @@
 
 pub mod clock;
 pub mod docker;
+pub mod hidden;
 pub mod network;
 pub mod random;
 pub mod relay;

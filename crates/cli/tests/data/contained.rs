@@ -2,22 +2,18 @@
 //! this host, and tools that are the real program.
 
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use bytes::Bytes;
 use outrider_executor::process::{ProcessExecutor, ProcessSettings};
-use outrider_executor::*;
+use outrider_executor::{ExecResult, ExecutorError, Tool, ToolRequest};
 use outrider_model::report::Exit;
 use outrider_runner::{Runner, RunnerSettings};
 use outrider_service::{OsRandom, Shutdown, SystemClock, Tasks};
+use outrider_testkit::hidden::{HiddenFiles, failed};
+use tokio::process::Command;
 use tokio::process::Command;
 
 use crate::common::{OUTRIDER, World};
@@ -47,9 +43,12 @@ impl ContainedRunner {
         let client = Arc::new(world.client(&world.class_token().await));
         let work = world.path("contained").join("work");
         let process = ProcessSettings::new(work, world.runner_name("contained"));
-        let executor = Contained {
+        let tool = Arc::clone(&program);
+        let executor = HiddenFiles {
             processes: ProcessExecutor::new(process),
-            program: Arc::clone(&program),
+            host: None,
+            variables: BTreeMap::new(),
+            start_tool: Arc::new(move |request, variables| start_tool(&tool, request, variables)),
         };
         let runner = Runner::new(
             settings,
@@ -85,136 +84,36 @@ impl ContainedRunner {
     }
 }
 
-struct Contained {
-    processes: ProcessExecutor,
-    program: Program,
-}
-
-#[async_trait]
-impl Executor for Contained {
-    fn name(&self) -> &'static str {
-        "contained"
-    }
-
-    async fn check(&self) -> Vec<Finding> {
-        self.processes.check().await
-    }
-
-    async fn prepare(
-        &self,
-        request: PrepareRequest,
-    ) -> Result<Arc<dyn Environment>, ExecutorError> {
-        let environment = self.processes.prepare(request).await?;
-        let home = environment.resolve("~").to_string_lossy().into_owned();
-        Ok(Arc::new(Container {
-            environment,
-            variables: BTreeMap::from([("HOME".to_owned(), home)]),
-            program: Arc::clone(&self.program),
-        }))
-    }
-
-    async fn recover(&self, handle: &Handle) -> Result<(), ExecutorError> {
-        self.processes.recover(handle).await
-    }
-}
-
-struct Container {
-    environment: Arc<dyn Environment>,
-    variables: BTreeMap<String, String>,
-    program: Program,
-}
-
-#[async_trait]
-impl Environment for Container {
-    fn handle(&self) -> Handle {
-        self.environment.handle()
-    }
-
-    fn files(&self) -> Files<'_> {
-        Files::Inside(self)
-    }
-
-    fn variables(&self) -> Option<&BTreeMap<String, String>> {
-        Some(&self.variables)
-    }
-
-    fn resolve(&self, path: &str) -> PathBuf {
-        self.environment.resolve(path)
-    }
-
-    async fn exec(
-        &self,
-        request: ExecRequest,
-        output: Arc<dyn Output>,
-    ) -> Result<ExecResult, ExecutorError> {
-        self.environment.exec(request, output).await
-    }
-
-    async fn stop(&self, grace: Duration) -> Result<(), ExecutorError> {
-        self.environment.stop(grace).await
-    }
-
-    async fn cleanup(&self) -> Result<(), ExecutorError> {
-        self.environment.cleanup().await
-    }
-}
-
-#[async_trait]
-impl Inside for Container {
-    async fn write_file(&self, path: &Path, mode: u32, bytes: Bytes) -> Result<(), ExecutorError> {
-        std::fs::create_dir_all(path.parent().unwrap()).map_err(failed)?;
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true).mode(mode);
-        let mut file = options.open(path).map_err(failed)?;
-        file.write_all(&bytes).map_err(failed)
-    }
-
-    async fn exists(&self, path: &Path) -> Result<bool, ExecutorError> {
-        Ok(path.symlink_metadata().is_ok())
-    }
-
-    async fn remove(&self, path: &Path) -> Result<(), ExecutorError> {
-        match std::fs::remove_dir_all(path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed(error)),
-            _ => Ok(()),
-        }
-    }
-
-    async fn start_tool(
-        &self,
-        request: ToolRequest,
-        _: Arc<dyn Output>,
-    ) -> Result<Tool, ExecutorError> {
-        let program = self.program.lock().unwrap().clone();
-        let mut command = Command::new(&program[0]);
-        command
-            .args(&program[1..])
-            .args(request.arguments)
-            .env_clear()
-            .envs(&self.variables)
-            .envs(request.environment)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true);
-        let mut child = command.spawn().map_err(failed)?;
-        let (stdin, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-        let ended = async move {
-            let status = child.wait().await.map_err(failed)?;
-            Ok(ExecResult {
-                exit: status.code().map_or(Exit::Signal(9), Exit::Code),
-                usage: None,
-                // What is killed here stands for what the kernel kills for its memory.
-                out_of_memory: status.signal().map(|_| 64 << 20),
-            })
-        };
-        Ok(Tool {
-            stdin: Box::new(stdin),
-            stdout: Box::new(stdout),
-            ended: Box::pin(ended),
+fn start_tool(
+    program: &Program,
+    request: ToolRequest,
+    variables: &BTreeMap<String, String>,
+) -> Result<Tool, ExecutorError> {
+    let program = program.lock().unwrap().clone();
+    let mut command = Command::new(&program[0]);
+    command
+        .args(&program[1..])
+        .args(request.arguments)
+        .env_clear()
+        .envs(variables)
+        .envs(request.environment)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true);
+    let mut child = command.spawn().map_err(failed)?;
+    let (stdin, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let ended = async move {
+        let status = child.wait().await.map_err(failed)?;
+        Ok(ExecResult {
+            exit: status.code().map_or(Exit::Signal(9), Exit::Code),
+            usage: None,
+            // What is killed here stands for what the kernel kills for its memory.
+            out_of_memory: status.signal().map(|_| 64 << 20),
         })
-    }
-}
-
-fn failed(error: std::io::Error) -> ExecutorError {
-    ExecutorError::infrastructure("cannot reach what is inside", error)
+    };
+    Ok(Tool {
+        stdin: Box::new(stdin),
+        stdout: Box::new(stdout),
+        ended: Box::pin(ended),
+    })
 }

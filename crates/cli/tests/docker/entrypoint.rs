@@ -6,7 +6,7 @@ use outrider_model::plan::{DockerImage, EnvironmentKind};
 use outrider_model::report::Exit;
 use outrider_testkit::docker::Image;
 
-use super::support::{containers, exec, executor, image, prepare, settings};
+use super::support::{containers, exec, executor, prepare, settings};
 
 fn job(image: DockerImage) -> PrepareRequest {
     let images = vec![image];
@@ -25,7 +25,7 @@ async fn the_configs_program_runs_beside_the_steps() {
     let image = DockerImage {
         command: words(&["sh", "-c", script]),
         environment: [("WHO".to_owned(), "me".to_owned())].into_iter().collect(),
-        ..image(&Image::BusyboxAsUser.provide().await)
+        ..DockerImage::new(&Image::BusyboxAsUser.provide().await)
     };
     let name = format!("{} (entrypoint)", image.image);
     let (attempt, environment) = prepare(&executor, job(image)).await;
@@ -48,7 +48,8 @@ async fn the_configs_program_runs_beside_the_steps() {
 async fn the_images_program_runs_if_its_label_says_so() {
     let (executor, _place) = executor(settings);
     for (made, count) in [(Image::Preserving, 1), (Image::Service, 0)] {
-        let (_, environment) = prepare(&executor, job(image(&made.provide().await))).await;
+        let (_, environment) =
+            prepare(&executor, job(DockerImage::new(&made.provide().await))).await;
         assert_eq!(environment.services().len(), count);
         let ask = "for i in 1 2 3 4 5 6 7 8 9; do \
                    wget -qO- http://localhost:8080/ && exit; sleep 0.3; done; exit 1";
@@ -64,11 +65,11 @@ async fn a_program_that_cannot_start_is_the_users_fault() {
     let (executor, _place) = executor(settings);
     let primary = DockerImage {
         entrypoint: words(&["/no/such/program"]),
-        ..image(&Image::Busybox.provide().await)
+        ..DockerImage::new(&Image::Busybox.provide().await)
     };
     let mut request = job(primary);
     if let EnvironmentKind::Docker { images } = &mut request.kind {
-        images.push(image(&Image::Service.provide().await));
+        images.push(DockerImage::new(&Image::Service.provide().await));
     }
     let attempt = request.attempt;
     let error = executor.prepare(request).await.err().expect("refused");

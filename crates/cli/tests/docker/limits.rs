@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tokio::time::timeout;
 
 use super::lookout::EngineLookout;
-use super::support::{self, containers, exec, executor, prepare, request, settings};
+use super::support::{containers, exec, executor, prepare, request, settings};
 
 fn limited(limits: Limits) -> (DockerExecutor, TempDir) {
     executor(|place| {
@@ -177,7 +177,7 @@ async fn a_read_only_root_leaves_places_to_write() {
     ] {
         let named = DockerImage {
             name: Some("main".to_owned()),
-            ..support::image(&image.provide().await)
+            ..DockerImage::new(&image.provide().await)
         };
         let request = PrepareRequest {
             working_directory: directory.to_owned(),

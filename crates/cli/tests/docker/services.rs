@@ -12,11 +12,11 @@ use outrider_model::report::Exit;
 use outrider_testkit::docker::{Image, client};
 use tokio::time::sleep;
 
-use super::support::{containers, exec, executor, image, listed, prepare, settings, until_gone};
+use super::support::{containers, exec, executor, listed, prepare, settings, until_gone};
 
 /// A job in busybox with these services.
 async fn job(services: Vec<DockerImage>) -> PrepareRequest {
-    let mut images = vec![image(&Image::Busybox.provide().await)];
+    let mut images = vec![DockerImage::new(&Image::Busybox.provide().await)];
     images.extend(services);
     let kind = EnvironmentKind::Docker { images };
     PrepareRequest::new(new_attempt(), 0, kind, "~/project")
@@ -25,7 +25,7 @@ async fn job(services: Vec<DockerImage>) -> PrepareRequest {
 async fn script(made: Image, script: &str) -> DockerImage {
     DockerImage {
         command: ["sh", "-c", script].map(str::to_owned).into(),
-        ..image(&made.provide().await)
+        ..DockerImage::new(&made.provide().await)
     }
 }
 
@@ -58,7 +58,7 @@ async fn a_service_is_what_its_image_says() {
 #[tokio::test]
 async fn a_service_is_reached_by_its_name() {
     let (executor, _place) = executor(settings);
-    let mut service = image(&Image::Service.provide().await);
+    let mut service = DockerImage::new(&Image::Service.provide().await);
     service.name = Some("web".to_owned());
     let (attempt, environment) = prepare(&executor, job(vec![service]).await).await;
     assert_eq!(containers(attempt).await.len(), 2);
@@ -96,7 +96,7 @@ async fn a_program_that_is_not_there_is_the_users_fault() {
     let (executor, _place) = executor(settings);
     let service = DockerImage {
         entrypoint: vec!["/no/such/program".to_owned()],
-        ..image(&Image::Service.provide().await)
+        ..DockerImage::new(&Image::Service.provide().await)
     };
     let request = job(vec![service]).await;
     let attempt = request.attempt;
@@ -138,7 +138,7 @@ async fn doomed_runner() {
         "trap '' TERM; while :; do sleep 1; done",
     )
     .await;
-    let services = vec![image(&Image::Service.provide().await), stubborn];
+    let services = vec![DockerImage::new(&Image::Service.provide().await), stubborn];
     let (attempt, _environment) = prepare(&executor, job(services).await).await;
     std::fs::write(folder.join("attempt"), attempt.to_string()).expect("written");
     std::future::pending::<()>().await;

@@ -33,23 +33,10 @@ pub fn executor(settings: impl FnOnce(&Path) -> DockerSettings) -> (DockerExecut
     (DockerExecutor::new(settings(place.path())), place)
 }
 
-/// An image of a config that says nothing else.
-pub fn image(image: &str) -> DockerImage {
-    DockerImage {
-        image: image.to_owned(),
-        name: None,
-        entrypoint: Vec::new(),
-        command: Vec::new(),
-        user: None,
-        environment: Default::default(),
-        auth: None,
-    }
-}
-
 /// A job with one image.
 pub fn kind(name: &str) -> EnvironmentKind {
     EnvironmentKind::Docker {
-        images: vec![image(name)],
+        images: vec![DockerImage::new(name)],
     }
 }
 

@@ -320,16 +320,11 @@ async fn a_private_image_takes_its_password_also_while_a_container_of_it_waits()
     let pushed = registry.push(&image, "acme/app:1").await;
     let with = |password: Option<&str>| EnvironmentKind::Docker {
         images: vec![DockerImage {
-            image: pushed.by_tag.clone(),
-            name: None,
-            entrypoint: Vec::new(),
-            command: Vec::new(),
-            user: None,
-            environment: Default::default(),
             auth: password.map(|password| RegistryAuth::Password {
                 username: USER.to_owned(),
                 password: password.to_owned(),
             }),
+            ..DockerImage::new(&pushed.by_tag)
         }],
     };
     let (executor, _place, _) = warm(1, &[]);

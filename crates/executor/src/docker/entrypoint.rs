@@ -93,13 +93,9 @@ mod tests {
     fn found(config: [&[&str]; 2], preserved: bool) -> Option<Vec<String>> {
         let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
         let image = DockerImage {
-            image: "image".to_owned(),
-            name: None,
             entrypoint: words(config[0]),
             command: words(config[1]),
-            user: None,
-            environment: Default::default(),
-            auth: None,
+            ..DockerImage::new("image")
         };
         let provided = Provided {
             entrypoint: words(&SHELL[..1]),

@@ -21,7 +21,7 @@ use outrider_testkit::docker::{Image, PASSWORD, Pushed, Registry, USER, client};
 use outrider_testkit::relay::{Fate, Relay};
 use tempfile::TempDir;
 
-use super::{Said, named};
+use super::Said;
 
 const NOTHING_IS_REMOVED: ImageCare = ImageCare {
     max_bytes: None,
@@ -131,7 +131,7 @@ async fn by_tag_and_by_digest() {
     let pushed = unique(&registry).await;
     let runner = Runner::new(PullPolicy::Missing);
     let (by_tag, said) = runner
-        .provide(&named(&pushed.by_tag))
+        .provide(&DockerImage::new(&pushed.by_tag))
         .await
         .expect("pulled");
     assert!(
@@ -142,11 +142,14 @@ async fn by_tag_and_by_digest() {
         said.contains("Pulled") && said.contains("sha256:"),
         "{said}"
     );
-    let (again, said) = runner.provide(&named(&pushed.by_tag)).await.expect("there");
+    let (again, said) = runner
+        .provide(&DockerImage::new(&pushed.by_tag))
+        .await
+        .expect("there");
     assert_eq!((again, said.as_str()), (by_tag.clone(), ""));
     registry.forget(&pushed).await;
     let (by_digest, said) = runner
-        .provide(&named(&pushed.by_digest))
+        .provide(&DockerImage::new(&pushed.by_digest))
         .await
         .expect("pulled");
     assert!(said.contains("Pulled"), "{said}");
@@ -166,7 +169,7 @@ async fn what_a_job_may_see_is_not_for_others() {
         error.contains("auth") && !error.contains("swordfish"),
         "{error}"
     );
-    runner.refused(&named(name), Fault::User).await;
+    runner.refused(&DockerImage::new(name), Fault::User).await;
     let error = runner
         .refused(&with_password(name, "$UNSET"), Fault::User)
         .await;
@@ -174,15 +177,17 @@ async fn what_a_job_may_see_is_not_for_others() {
     let right = with_password(name, "$PASSWORD");
     runner.provide(&right).await.expect("pulled");
     // The Engine has it now: it still takes the right password, whatever the image is called.
-    runner.refused(&named(name), Fault::User).await;
-    runner.refused(&named(&pushed.by_digest), Fault::User).await;
+    runner.refused(&DockerImage::new(name), Fault::User).await;
+    runner
+        .refused(&DockerImage::new(&pushed.by_digest), Fault::User)
+        .await;
     runner.refused(&wrong, Fault::User).await;
     // Another runner of the host, and one that pulls nothing.
     let stall = Patience::default().stall;
     let other = images(runner.owners.path(), PullPolicy::Never, stall);
     let progress: Arc<dyn Output> = Arc::new(Said::default());
     let refused = other
-        .provide(&named(name), &BTreeMap::new(), &progress)
+        .provide(&DockerImage::new(name), &BTreeMap::new(), &progress)
         .await;
     let error = refused.expect_err("it is refused");
     assert!(error.message.contains("credentials of its own"), "{error}");
@@ -238,7 +243,10 @@ async fn a_registry_that_claims_an_image_does_not_get_that_of_another() {
     runner.provide(&by_digest).await.expect("pulled");
     let (_, digest) = pushed.by_digest.split_once('@').expect("a digest");
     let claimed = format!("{}/acme/app@{digest}", impostor());
-    for image in [named(&claimed), with_password(&claimed, "$PASSWORD")] {
+    for image in [
+        DockerImage::new(&claimed),
+        with_password(&claimed, "$PASSWORD"),
+    ] {
         for _ in 0..2 {
             let error = runner.refused(&image, Fault::User).await;
             assert!(error.contains("another registry"), "{error}");
@@ -261,7 +269,7 @@ async fn the_hosts_own_login_is_used() {
     );
     std::fs::write(runner.owners.path().join("no-logins.json"), logins).expect("written");
     runner
-        .provide(&named(&pushed.by_tag))
+        .provide(&DockerImage::new(&pushed.by_tag))
         .await
         .expect("pulled");
     registry.forget(&pushed).await;
@@ -272,7 +280,7 @@ async fn jobs_that_want_the_same_share_a_pull() {
     let registry = Registry::start();
     let pushed = unique(&registry).await;
     let runner = Runner::new(PullPolicy::Missing);
-    let image = named(&pushed.by_tag);
+    let image = DockerImage::new(&pushed.by_tag);
     let (one, two) = tokio::join!(runner.provide(&image), runner.provide(&image));
     let (one, two) = (one.expect("pulled"), two.expect("pulled"));
     assert_eq!(one.0, two.0);
@@ -287,7 +295,7 @@ async fn what_is_not_there_is_the_users_fault_and_a_dead_registry_is_not() {
     let registry = Registry::start();
     let runner = Runner::new(PullPolicy::Missing);
     let address = registry.address();
-    let missing = named(&format!("{address}/acme/nothing:1"));
+    let missing = DockerImage::new(&format!("{address}/acme/nothing:1"));
     let error = runner.refused(&missing, Fault::User).await;
     assert!(error.contains("check the name"), "{error}");
     drop(registry);
@@ -307,7 +315,7 @@ async fn a_pull_that_stands_still_is_tried_again() {
     let name = format!("{}/acme/app:1", relay.address);
     let runner = Runner::with(PullPolicy::Missing, Duration::from_secs(2));
     let (_, said) = runner
-        .provide(&named(&name))
+        .provide(&DockerImage::new(&name))
         .await
         .expect("pulled in the end");
     assert!(relay.met() > 0);
@@ -325,7 +333,7 @@ async fn another_processor_is_warned_of() {
     let runner = Runner::new(PullPolicy::Never);
     let image = Image::WrongArchitecture.provide().await;
     let (_, said) = runner
-        .provide(&named(&image))
+        .provide(&DockerImage::new(&image))
         .await
         .expect("it may be emulated");
     assert!(
@@ -344,9 +352,18 @@ async fn old_images_are_removed_unless_they_are_in_use_or_not_ours() {
     ];
     let theirs = Image::Busybox.provide().await;
     let runner = Runner::new(PullPolicy::Missing);
-    runner.provide(&named(&theirs)).await.expect("there");
-    runner.provide(&named(&old.by_tag)).await.expect("pulled");
-    let (provided, _) = runner.provide(&named(&used.by_tag)).await.expect("pulled");
+    runner
+        .provide(&DockerImage::new(&theirs))
+        .await
+        .expect("there");
+    runner
+        .provide(&DockerImage::new(&old.by_tag))
+        .await
+        .expect("pulled");
+    let (provided, _) = runner
+        .provide(&DockerImage::new(&used.by_tag))
+        .await
+        .expect("pulled");
     let container = ContainerCreateBody {
         image: Some(provided.id),
         cmd: Some(vec!["true".to_owned()]),
@@ -357,7 +374,10 @@ async fn old_images_are_removed_unless_they_are_in_use_or_not_ours() {
         .await
         .expect("made");
     age_records(runner.owners.path());
-    runner.provide(&named(&fresh.by_tag)).await.expect("pulled");
+    runner
+        .provide(&DockerImage::new(&fresh.by_tag))
+        .await
+        .expect("pulled");
     let settings = ImageCare {
         max_age: Some(Duration::from_secs(14 * 24 * 3_600)),
         ..NOTHING_IS_REMOVED

@@ -27,16 +27,3 @@ impl Said {
         String::from_utf8(self.0.lock().expect("no panic").clone()).expect("text")
     }
 }
-
-/// An image of a config that says nothing else.
-fn named(image: &str) -> DockerImage {
-    DockerImage {
-        image: image.to_owned(),
-        name: None,
-        entrypoint: Vec::new(),
-        command: Vec::new(),
-        user: None,
-        environment: Default::default(),
-        auth: None,
-    }
-}

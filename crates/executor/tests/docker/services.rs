@@ -16,7 +16,7 @@ use outrider_model::plan::DockerImage;
 use outrider_model::report::Exit;
 use outrider_testkit::docker::{Image, client};
 
-use super::{Said, named};
+use super::Said;
 
 /// A primary container, as far as services need one.
 struct Primary {
@@ -120,7 +120,7 @@ async fn image(image: Image) -> (DockerImage, Provided) {
         care,
         Patience::default(),
     );
-    let image = named(&image.provide().await);
+    let image = DockerImage::new(&image.provide().await);
     let progress: Arc<dyn Output> = Arc::new(Said::default());
     let provided = images.provide(&image, &Default::default(), &progress).await;
     (image, provided.expect("it is there"))

@@ -16,13 +16,8 @@ fn in_an_image(mut task: ClaimedTask, variables: &[(&str, &str)]) -> ClaimedTask
     let given = variables.iter();
     let environment = given.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let image = DockerImage {
-        image: "app:1".to_owned(),
-        name: None,
-        entrypoint: Vec::new(),
-        command: Vec::new(),
-        user: None,
         environment: environment.collect(),
-        auth: None,
+        ..DockerImage::new("app:1")
     };
     task.payload.spec.environment_kind = EnvironmentKind::Docker {
         images: vec![image],

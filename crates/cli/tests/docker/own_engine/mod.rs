@@ -14,7 +14,7 @@ use outrider_executor::docker::{DockerExecutor, DockerSettings};
 use outrider_executor::{
     Environment, ExecResult, Executor, ExecutorError, Fault, Output, PrepareRequest,
 };
-use outrider_model::plan::EnvironmentKind;
+use outrider_model::plan::{DockerImage, EnvironmentKind};
 use outrider_model::report::Exit;
 use outrider_testkit::docker::{Image, OwnEngine};
 use tempfile::TempDir;
@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tokio_util::task::TaskTracker;
 
-use super::support::{containers_at, exec, image, kind, settings, step};
+use super::support::{containers_at, exec, kind, settings, step};
 
 /// Tests wait for an Engine that says nothing: for no longer than they must, and for longer than a
 /// busy one needs.
@@ -77,7 +77,7 @@ impl Rig {
         let service = service.provide_at(&self.client()).await;
         let mut request = self.request();
         request.kind = EnvironmentKind::Docker {
-            images: vec![image(&self.image), image(&service)],
+            images: vec![DockerImage::new(&self.image), DockerImage::new(&service)],
         };
         request
     }

@@ -215,15 +215,7 @@ impl Keeper {
         let base = self.core.base().await?;
         let settings = &self.core.settings;
         let progress: Arc<dyn Output> = Arc::new(Discard);
-        let wanted = DockerImage {
-            image: image.clone(),
-            name: None,
-            entrypoint: Vec::new(),
-            command: Vec::new(),
-            user: None,
-            environment: Default::default(),
-            auth: None,
-        };
+        let wanted = DockerImage::new(image.clone());
         let provided = base
             .provide(&wanted, &Default::default(), &progress)
             .await?;
