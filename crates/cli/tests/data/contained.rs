@@ -14,7 +14,6 @@ use outrider_runner::{Runner, RunnerSettings};
 use outrider_service::{OsRandom, Shutdown, SystemClock, Tasks};
 use outrider_testkit::hidden::{HiddenFiles, failed};
 use tokio::process::Command;
-use tokio::process::Command;
 
 use crate::common::{OUTRIDER, World};
 
