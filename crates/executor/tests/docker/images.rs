@@ -121,7 +121,7 @@ fn with_password(image: &str, password: &str) -> DockerImage {
             username: USER.to_owned(),
             password: password.to_owned(),
         }),
-        ..named(image)
+        ..DockerImage::new(image)
     }
 }
 

@@ -9,7 +9,6 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use bytes::Bytes;
 use outrider_executor::Output;
-use outrider_model::plan::DockerImage;
 
 /// Remembers what was said.
 #[derive(Default)]
