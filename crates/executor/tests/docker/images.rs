@@ -295,7 +295,7 @@ async fn what_is_not_there_is_the_users_fault_and_a_dead_registry_is_not() {
     let registry = Registry::start();
     let runner = Runner::new(PullPolicy::Missing);
     let address = registry.address();
-    let missing = DockerImage::new(&format!("{address}/acme/nothing:1"));
+    let missing = DockerImage::new(format!("{address}/acme/nothing:1"));
     let error = runner.refused(&missing, Fault::User).await;
     assert!(error.contains("check the name"), "{error}");
     drop(registry);
