@@ -165,11 +165,11 @@ impl Owner {
         &self.id
     }
 
-    /// Nothing is made any more: if nothing is left either, nobody needs to look for it.
+    /// Nothing is made any more: what is left is removed, so that nobody needs to look for it.
     pub async fn retire(&self, engine: &Engine) {
-        let left = labelled(engine, &[&format!("{OWNER}={}", self.id)]).await;
-        if left.is_ok_and(|left| left.is_empty()) {
-            let _ = fs::remove_file(&self.path);
+        match remove_labelled(engine, OWNER, &self.id).await {
+            Ok(()) => drop(fs::remove_file(&self.path)),
+            Err(error) => tracing::warn!(%error, "containers are left for the next runner"),
         }
     }
 
