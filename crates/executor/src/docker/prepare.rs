@@ -119,7 +119,7 @@ impl Preparation<'_> {
     /// do, or will tell what is wrong with the job.
     async fn take(&self, recipe: &Recipe, image: &Provided) -> Option<(Arc<Running>, Ready)> {
         let attempt = self.request.attempt;
-        let running = Pool::take(self.core, &self.primary.image, recipe, attempt)?;
+        let running = Pool::take(self.core, &self.primary.image, recipe)?;
         match self.set_up(&running, image).await {
             Ok(ready) => Some((running, ready)),
             Err(error) => {
@@ -307,7 +307,7 @@ impl Preparation<'_> {
 }
 
 /// What people see in the list of containers.
-pub(super) fn container_name(attempt: AttemptId) -> String {
+fn container_name(attempt: AttemptId) -> String {
     format!("outrider-{attempt}")
 }
 

@@ -9,9 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bollard::query_parameters::RenameContainerOptionsBuilder;
 use futures_util::future::{join_all, pending, select_all};
-use outrider_model::AttemptId;
 use outrider_model::plan::DockerImage;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -26,7 +24,6 @@ use super::environment::Running;
 use super::image::full_name;
 use super::limits::effective;
 use super::owner::{self, Role};
-use super::prepare::container_name;
 use super::settings::Warm;
 use crate::{Discard, ExecutorError, Output};
 
@@ -45,8 +42,6 @@ pub(super) struct Pool {
 struct State {
     plan: Plan,
     waiting: Vec<Waiting>,
-    /// The ids of those that were taken, and are not named after their attempt yet.
-    taken: Vec<(String, AttemptId)>,
 }
 
 #[derive(Clone)]
@@ -62,7 +57,6 @@ impl Pool {
             state: Mutex::new(State {
                 plan: Plan::new(warm),
                 waiting: Vec::new(),
-                taken: Vec::new(),
             }),
             changed: Notify::new(),
             over: CancellationToken::new(),
@@ -84,12 +78,7 @@ impl Pool {
     }
 
     /// A container for a task, if one of this recipe waits. The next task will find one.
-    pub fn take(
-        core: &Arc<Core>,
-        image: &str,
-        recipe: &Recipe,
-        attempt: AttemptId,
-    ) -> Option<Arc<Running>> {
+    pub fn take(core: &Arc<Core>, image: &str, recipe: &Recipe) -> Option<Arc<Running>> {
         let pool = &core.warm;
         // Nobody but the job that may have it gets near the Engine's socket.
         if pool.over.is_cancelled() || recipe.socket.is_some() {
@@ -99,7 +88,7 @@ impl Pool {
             image: full_name(image),
             recipe: recipe.clone(),
         };
-        let taken = pool.state().take(&used, attempt);
+        let taken = pool.state().take(&used);
         Self::keep(core);
         taken
     }
@@ -140,13 +129,12 @@ impl Pool {
 }
 
 impl State {
-    fn take(&mut self, used: &Use, attempt: AttemptId) -> Option<Arc<Running>> {
+    fn take(&mut self, used: &Use) -> Option<Arc<Running>> {
         self.plan.used(used);
         let fits = |it: &Waiting| it.recipe == used.recipe && !it.running.is_lost();
         let index = self.waiting.iter().position(fits)?;
         let taken = self.waiting.remove(index).running;
         self.plan.taken(&used.recipe);
-        self.taken.push((taken.container.clone(), attempt));
         Some(taken)
     }
 
@@ -172,7 +160,6 @@ impl Keeper {
         let pool = &self.core.warm;
         while !pool.over.is_cancelled() {
             self.remove_the_dead().await;
-            self.name_the_taken().await;
             self.step().await;
             pool.over.run_until_cancelled(sleep(CALM)).await;
         }
@@ -230,6 +217,7 @@ impl Keeper {
         let Core { settings, warm, .. } = &*self.core;
         let base = self.core.base().await?;
         let number = warm.made.fetch_add(1, Ordering::Relaxed);
+        // It keeps this name: an Engine that renames what is being removed lists it for ever.
         let name = format!("outrider-warm-{}-{number}", base.owner.id());
         let boot = Boot {
             base,
@@ -292,21 +280,6 @@ impl Keeper {
                 tracing::warn!(container = %running.container, "a container that waited for a task has ended: {}", chain(&why));
             }
             let _ = running.remove().await;
-        }
-    }
-
-    /// For people who look at a list of containers.
-    async fn name_the_taken(&self) {
-        let taken = std::mem::take(&mut self.core.warm.state().taken);
-        let Ok(base) = self.core.base().await else {
-            return;
-        };
-        for (container, attempt) in taken {
-            let name = container_name(attempt);
-            let options = RenameContainerOptionsBuilder::new().name(&name).build();
-            let docker = base.engine.docker();
-            // It may have ended already.
-            let _ = docker.rename_container(&container, options).await;
         }
     }
 
