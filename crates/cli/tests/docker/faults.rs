@@ -237,12 +237,11 @@ fn locks(place: &Path) -> usize {
 }
 
 #[tokio::test]
-async fn an_executor_that_ends_keeps_its_lock_only_while_something_is_left() {
+async fn an_executor_that_ends_removes_what_is_its_own() {
     let (executor, place) = executor(settings);
-    let (_, environment) = prepare(&executor, request().await).await;
+    let (attempt, _environment) = prepare(&executor, request().await).await;
+    assert_eq!(locks(place.path()), 1);
     executor.end().await;
-    assert_eq!(locks(place.path()), 1, "there is a container");
-    environment.cleanup().await.expect("cleanup");
-    executor.end().await;
+    assert_eq!(containers(attempt).await, [""; 0]);
     assert_eq!(locks(place.path()), 0);
 }
