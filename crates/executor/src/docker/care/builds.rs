@@ -1,36 +1,15 @@
 //! What builds keep for later builds.
 
-use std::fmt;
-use std::time::Duration;
-
 use bollard::query_parameters::PruneBuildOptions;
 use bollard::{BollardRequest, ClientVersion, Docker};
 
-use super::Care;
+use super::{Care, Reason};
 
 /// From this API on what is to stay has another name.
 const RENAMED: ClientVersion = ClientVersion {
     major_version: 1,
     minor_version: 48,
 };
-
-/// Why build cache goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reason {
-    Age(Duration),
-    Size(u64),
-    LowDisk,
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Age(age) => write!(f, "no build has used it for {} h", age.as_secs() / 3_600),
-            Self::Size(limit) => write!(f, "build cache may have {} MB", limit / 1_000_000),
-            Self::LowDisk => f.write_str("the Engine's disk is nearly full"),
-        }
-    }
-}
 
 impl Reason {
     fn options(self) -> PruneBuildOptions {

@@ -2,13 +2,12 @@
 //! container or which a task has just asked for.
 
 use std::collections::{HashMap, HashSet};
-use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use bollard::errors::Error;
 use bollard::query_parameters::{ListContainersOptions, RemoveImageOptions};
 
-use super::{Care, failed};
+use super::{Care, Reason, failed};
 use crate::ExecutorError;
 use crate::docker::answer::answered;
 use crate::docker::image::records::Record;
@@ -17,24 +16,6 @@ use crate::docker::settle::settled;
 
 /// A task that has asked for an image has its container after this time.
 const JUST_ASKED: Duration = Duration::from_secs(600);
-
-/// Why an image is removed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reason {
-    Age(Duration),
-    Size(u64),
-    LowDisk,
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Age(idle) => write!(f, "no task has used it for {} h", idle.as_secs() / 3_600),
-            Self::Size(limit) => write!(f, "pulled images may have {} MB", limit / 1_000_000),
-            Self::LowDisk => f.write_str("the Engine's disk is nearly full"),
-        }
-    }
-}
 
 /// An image that runners have pulled.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,6 +8,7 @@ mod builds;
 mod images;
 mod programs;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -24,6 +25,24 @@ use crate::ExecutorError;
 
 /// How often it is looked at what there is.
 const EVERY: Duration = Duration::from_secs(600);
+
+/// Why something is removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reason {
+    Age(Duration),
+    Size(u64),
+    LowDisk,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Age(idle) => write!(f, "nobody has used it for {} h", idle.as_secs() / 3_600),
+            Self::Size(limit) => write!(f, "all of its kind may have {} MB", limit / 1_000_000),
+            Self::LowDisk => f.write_str("the Engine's disk is nearly full"),
+        }
+    }
+}
 
 /// Looks after the disk of one Engine.
 pub struct Care {
