@@ -30,7 +30,7 @@ pub async fn run(
                 )
                 .await;
         }
-        (Files::Inside(_), None) => return Err(refused()),
+        (Files::Inside(_), None) => return Err(refused(context.task.payload.trigger.untrusted)),
     }
     Ok((Exit::Code(0), None))
 }
@@ -47,11 +47,15 @@ async fn give(context: &StepContext, socket: &Path) {
     context.export("DOCKER_HOST", address);
 }
 
-fn refused() -> Failure {
-    Failure::User(
+fn refused(untrusted: bool) -> Failure {
+    let why = if untrusted {
+        "this pipeline runs code that is not trusted, which gets no Docker Engine, because that is \
+         the same as root on its host; trigger it without --untrusted once its code was read, or let it do \
+         without setup_remote_docker"
+    } else {
         "jobs in containers of this runner get no Docker Engine, because that is the same as root \
          on its host; its owner can allow it with --allow-docker-socket, or give the job \
          `machine: true`, on a runner whose host has one"
-            .to_owned(),
-    )
+    };
+    Failure::User(why.to_owned())
 }

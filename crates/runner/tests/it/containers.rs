@@ -182,6 +182,26 @@ async fn the_executor_hears_what_the_job_asks_for() {
 }
 
 #[tokio::test]
+async fn code_that_is_not_trusted_gets_no_engine() {
+    let rig = Rig::new();
+    let life = rig.start();
+    let docker = Step::SetupRemoteDocker(SetupRemoteDockerStep {
+        name: None,
+        version: None,
+    });
+    let mut wanted = task_of(vec![docker]);
+    wanted.payload.trigger.untrusted = true;
+    let id = rig.server.queue(wanted);
+    soon(rig.server.finished(id)).await;
+    assert!(
+        !rig.world
+            .with(|world| world.requests.remove(0))
+            .wants_docker
+    );
+    rig.end(life).await;
+}
+
+#[tokio::test]
 async fn a_lack_of_memory_is_the_reason() {
     let rig = Rig::new();
     let life = rig.start();
