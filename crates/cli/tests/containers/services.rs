@@ -46,7 +46,7 @@ async fn a_service_that_ends_is_shown_and_fails_nothing() {
         script("early", "echo early words; exit 3").await,
         script("late", "nc -l -p 7000; echo late words; exit 4").await,
     ];
-    let script = "until echo | nc localhost 7000; do sleep 0.1; done; sleep 1";
+    let script = "until nc localhost 7000 < /dev/null; do sleep 0.1; done; sleep 1";
     let said = passes(job_beside(&image, &services, json!([run(script)])), &[]);
     says(
         &said,

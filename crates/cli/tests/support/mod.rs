@@ -5,13 +5,19 @@ use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 /// For how long a test waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// When a command that has not ended is told to. What it printed until then is worth more than a
+/// test that hangs.
+const LIMIT: Duration = Duration::from_secs(240);
 
 /// A home folder that holds nothing, and a folder for temporary files beside it.
 pub struct Home {
@@ -90,9 +96,28 @@ pub struct Ran {
 }
 
 impl Ran {
+    /// # Panics
+    ///
+    /// If it does not end by itself: with what it has printed.
+    #[track_caller]
     pub fn of(command: &mut Command) -> Self {
-        let output = command.output().unwrap();
-        Self::from(output)
+        let piped = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = piped.spawn().unwrap();
+        let id = Pid::from_child(&child);
+        let (ended, end) = mpsc::channel::<()>();
+        let watch = thread::spawn(move || {
+            let late = end.recv_timeout(LIMIT) == Err(RecvTimeoutError::Timeout);
+            if late {
+                // It says what it is at, ends its own children, and leaves nothing behind.
+                let _ = kill_process(id, Signal::TERM);
+            }
+            late
+        });
+        let ran = Self::from(child.wait_with_output().unwrap());
+        drop(ended);
+        let late = watch.join().unwrap();
+        assert!(!late, "{command:?} did not end:\n{}{}", ran.out, ran.err);
+        ran
     }
 
     /// It ended well.
@@ -177,16 +202,19 @@ impl Running {
         }
     }
 
-    pub fn signal(&self, signal: rustix::process::Signal) {
-        let id = i32::try_from(self.child.id()).unwrap();
-        rustix::process::kill_process(rustix::process::Pid::from_raw(id).unwrap(), signal).unwrap();
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
     /// Waits for its end: the exit code, and all that it printed.
+    #[track_caller]
     pub fn end(mut self) -> (Option<i32>, String) {
-        while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
-            self.seen.push_str(&line);
-            self.seen.push('\n');
+        loop {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) => self.seen.extend([line.as_str(), "\n"]),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => panic!("it did not end:\n{}", self.seen),
+            }
         }
         let status = self.child.wait().unwrap();
         (status.code(), std::mem::take(&mut self.seen))
@@ -201,7 +229,7 @@ impl Drop for Running {
 }
 
 fn read_lines(from: impl Read + Send + 'static, to: mpsc::Sender<String>) {
-    std::thread::spawn(move || {
+    thread::spawn(move || {
         for line in BufReader::new(from).split(b'\n') {
             let Ok(line) = line else { return };
             let line = String::from_utf8_lossy(&line).into_owned();
