@@ -307,16 +307,16 @@ impl World {
         }
     }
 
-    /// Waits until the pipeline's only step has made a file. It must not end before.
+    /// Waits until the pipeline's only task has made a file, and the server knows that its steps
+    /// have begun: until then, a task whose runner falls silent goes back to the queue. It must not
+    /// end before.
     pub async fn reaches(&self, id: PipelineId, file: &Path) {
         let task = self.task(id).await;
         wait_for("the step", async || {
-            if file.exists() {
-                return Some(());
-            }
             let detail = self.attempts(task).await?;
             assert_eq!(detail.task.status.outcome(), None, "{detail:?}");
-            None
+            let attempt = detail.attempts.last()?;
+            (attempt.started_at.is_some() && file.exists()).then_some(())
         })
         .await;
     }

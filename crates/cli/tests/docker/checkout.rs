@@ -122,15 +122,19 @@ fn run(script: &str) -> String {
     serde_json::json!({"run": {"command": script}}).to_string()
 }
 
-/// Looks for the tool from within its container, once it has begun to unpack, and sends it a signal.
+/// Looks for the tool from within its container, and sends it a signal once it has begun to unpack.
 fn signal(signal: &str) -> String {
     let script = format!(
-        "until [ -e .git/objects ]; do :; done
-        for process in /proc/[0-9]*; do
-          if tr '\\0' ' ' <$process/cmdline | grep -q 'task-cod[e]'; then
-            kill -{signal} ${{process#/proc/}} && echo signalled
-          fi
-        done"
+        "tool=
+        until [ $tool ]; do
+          for process in /proc/[0-9]*; do
+            if tr '\\0' ' ' <$process/cmdline | grep -q 'task-cod[e]'; then
+              tool=${{process#/proc/}}
+            fi
+          done
+        done
+        until [ -e .git/objects ]; do :; done
+        kill -{signal} $tool && echo signalled"
     );
     serde_json::json!({"run": {"command": script, "background": true}}).to_string()
 }
