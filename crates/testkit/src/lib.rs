@@ -5,7 +5,9 @@
 
 pub mod clock;
 pub mod docker;
+mod git;
 pub mod hidden;
+mod listening;
 pub mod network;
 pub mod random;
 pub mod relay;
@@ -14,6 +16,7 @@ pub mod simulation;
 pub mod world;
 
 pub use clock::MovingClock;
+pub use git::git;
 pub use network::{Faults, Link};
 pub use random::Seeded;
 pub use world::World;

@@ -1,13 +1,13 @@
 //! A real server that speaks S3: rclone, over a folder.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, Stdio};
-use std::sync::mpsc;
+use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
+
+use crate::listening::listening;
 
 /// The program. `cargo xtask test` puts it there (`xtask/src/tools.rs`).
 const RCLONE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/tools/bin/rclone");
@@ -113,30 +113,10 @@ fn launch(folder: &Path, address: &str) -> (Child, SocketAddr) {
         .stderr(Stdio::piped())
         .spawn()
         .expect("rclone can be started");
-    let said = process.stderr.take().expect("it has an output");
-    let address = listening(said);
-    (process, address)
-}
-
-/// Waits until the server has said where it listens. Its output is read to the end: else it would
-/// stop when the pipe is full.
-fn listening(output: ChildStderr) -> SocketAddr {
-    let (tell, told) = mpsc::channel();
-    std::thread::spawn(move || {
-        for line in BufReader::new(output).lines().map_while(Result::ok) {
-            let _ = tell.send(line);
-        }
+    let output = process.stderr.take().expect("it has an output");
+    let address = listening(output, |line| {
+        let (_, rest) = line.split_once("[http://")?;
+        rest.split_once("/]")?.0.parse().ok()
     });
-    let mut said = Vec::new();
-    for line in told {
-        let address = line
-            .split_once("[http://")
-            .and_then(|(_, rest)| rest.split_once("/]"))
-            .and_then(|(address, _)| address.parse().ok());
-        if let Some(address) = address {
-            return address;
-        }
-        said.push(line);
-    }
-    panic!("rclone ended without listening:\n{}", said.join("\n"));
+    (process, address)
 }

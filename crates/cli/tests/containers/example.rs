@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use outrider_testkit::docker::{Image, engine};
+use outrider_testkit::git;
 
 use crate::common::{World, outrider};
 use crate::program::{Home, Ran};
@@ -63,24 +64,9 @@ fn repository(world: &World) -> PathBuf {
             .unwrap()
             .success()
     );
-    for arguments in [
-        &["init", "--quiet", "--initial-branch=main"][..],
-        &["add", "."],
-        &[
-            "-c",
-            "user.name=T",
-            "-c",
-            "user.email=t@example.com",
-            "commit",
-            "--quiet",
-            "-m",
-            "all",
-        ],
-    ] {
-        let mut git = Command::new("git");
-        let done = git.args(arguments).current_dir(&repository).status();
-        assert!(done.unwrap().success(), "git {arguments:?}");
-    }
+    git(&repository, &["init", "--quiet"]);
+    git(&repository, &["add", "."]);
+    git(&repository, &["commit", "--quiet", "-m", "all"]);
     repository
 }
 

@@ -1,25 +1,15 @@
 //! `checkout` in containers whose image has no git, and what is left when it is cut off.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use outrider_api::pipelines::SubmitPipeline;
 use outrider_model::plan::Source;
 use outrider_model::{Outcome, PipelineId};
 use outrider_testkit::docker::{Image, engine};
+use outrider_testkit::git;
 use tokio::net::TcpListener;
 
 use crate::common::{Process, World, outrider, submission, wait_for};
-
-fn git(directory: &Path, arguments: &[&str]) {
-    let mut command = Command::new("git");
-    command
-        .args(["-c", "user.name=T", "-c", "user.email=t@example.com"])
-        .args(["-c", "init.defaultBranch=main"])
-        .args(arguments)
-        .current_dir(directory);
-    assert!(command.status().unwrap().success(), "git {arguments:?}");
-}
 
 /// A repository with 20 MB in it.
 fn origin(directory: &Path) {

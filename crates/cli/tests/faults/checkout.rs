@@ -2,24 +2,14 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
 
 use outrider_api::pipelines::SubmitPipeline;
 use outrider_model::plan::Source;
 use outrider_model::{Outcome, PipelineId};
+use outrider_testkit::git;
 
 use crate::common::small_disk::SmallDisk;
 use crate::common::{World, submission};
-
-fn git(directory: &Path, arguments: &[&str]) {
-    let mut command = Command::new("git");
-    command
-        .args(["-c", "user.name=T", "-c", "user.email=t@example.com"])
-        .args(["-c", "init.defaultBranch=main"])
-        .args(arguments)
-        .current_dir(directory);
-    assert!(command.status().unwrap().success(), "git {arguments:?}");
-}
 
 /// A repository of 3 MB.
 fn origin(directory: &Path) {

@@ -110,11 +110,11 @@ impl Death {
                 format!("the connection to the task's container was lost{said}")
             }
             (Testimony::Silent, None) => format!(
-                "the Docker Engine at {engine} went away while the task ran\n\
+                "the Docker Engine at {engine} went away while the container ran\n\
                  look at its log: it was stopped, or has crashed"
             ),
             (Testimony::Forgotten, None) => format!(
-                "the Docker Engine at {engine} was restarted while the task ran\n\
+                "the Docker Engine at {engine} was restarted while the container ran\n\
                  look at its log: somebody has restarted it, or it has crashed"
             ),
         };

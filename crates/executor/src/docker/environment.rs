@@ -24,9 +24,9 @@ use super::death::Death;
 use super::debts::Debts;
 use super::engine::{Engine, status};
 use super::entrypoint::Entrypoint;
-use super::owner;
 use super::program::HELPERS;
 use super::reach::reachable;
+use super::removal;
 use super::service::Services;
 use super::stream::Complaints;
 use crate::init::{InitClient, Ready};
@@ -124,7 +124,7 @@ impl Running {
         let _ = timeout(PATIENCE, self.init.drained()).await;
         // It has a bound of its own for the init, and none for what is handed over here.
         self.init.close().await;
-        owner::remove(&self.engine, &self.container).await
+        removal::remove(&self.engine, &self.container).await
     }
 
     async fn written(&self) -> Option<u64> {

@@ -23,6 +23,7 @@ mod owner;
 mod prepare;
 mod program;
 pub mod reach;
+mod removal;
 pub mod service;
 mod settings;
 mod settle;
@@ -48,9 +49,10 @@ use self::image::{HostLogins, Images, Patience, Provided};
 use self::limits::Host;
 use self::own_container::OwnContainer;
 pub use self::own_container::own_container_id;
-use self::owner::{Owner, Role, remove_task};
+use self::owner::{Owner, Role};
 use self::prepare::Preparation;
 use self::program::Program;
+use self::removal::{remove_orphans, remove_task};
 pub use self::settings::{
     BuildCacheCare, DockerSettings, ImageCare, Limits, Privileges, PullPolicy, Warm,
 };
@@ -72,7 +74,8 @@ pub struct DockerHandle {
 /// Runs steps in containers.
 ///
 /// The Engine is looked for when it is first needed, and again after that if there was none. At the
-/// first `prepare` or `recover` the containers of owners that are gone are removed.
+/// first `prepare` or `recover`, and beside each later `prepare`, the containers of owners that are
+/// gone are removed.
 pub struct DockerExecutor {
     core: Arc<Core>,
     _ends_the_pool: DropGuard,
@@ -125,6 +128,7 @@ impl Base {
             ExecutorError::infrastructure(message, error)
         })?;
         owner.sweep(&engine).await;
+        remove_orphans(&engine).await;
         let docker = engine.docker();
         let root = engine.info().docker_root_dir.as_deref();
         let seen = own.filter(|own| own.is_below(folder, root));
@@ -155,6 +159,13 @@ impl Base {
             program_is_there: OnceCell::new(),
             tasks: TaskTracker::new(),
         })
+    }
+
+    /// Does what no job waits for: removes what runners have left that died meanwhile, and looks
+    /// after the Engine's disk. Says what is wrong with that.
+    async fn tidy(&self) -> Option<String> {
+        let sweeping = self.owner.sweep(&self.engine);
+        tokio::join!(sweeping, self.care.care_if_due()).1
     }
 
     /// Makes sure that the Engine has what a primary container of this image needs.

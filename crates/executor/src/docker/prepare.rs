@@ -63,16 +63,14 @@ impl<'a> Preparation<'a> {
         })
     }
 
-    /// Makes it, and looks after the Engine's disk meanwhile. On error nothing is left.
+    /// Makes it, and tidies up meanwhile. On error nothing is left.
     pub async fn run(self) -> Result<DockerEnvironment, ExecutorError> {
-        let care = Arc::clone(&self.base.care);
-        let caring = self
-            .base
-            .tasks
-            .spawn(async move { care.care_if_due().await });
+        let core = Arc::clone(self.core);
+        let tidying = async move { core.base.get()?.tidy().await };
+        let tidying = self.base.tasks.spawn(tidying);
         let environment = self.make().await;
         // The job does not wait for it.
-        if let Some(Ok(Some(warning))) = caring.now_or_never() {
+        if let Some(Ok(Some(warning))) = tidying.now_or_never() {
             let line = format!("{warning}\n");
             self.request.progress.write(line.into()).await;
         }

@@ -20,7 +20,7 @@ use tokio::task::spawn_blocking;
 use super::answer::answered;
 use super::container::program_mount;
 use super::engine::{Engine, status};
-use super::owner::remove;
+use super::removal::remove;
 use crate::ExecutorError;
 
 /// Where the volume is mounted.

@@ -30,7 +30,7 @@ use self::log::{follow_log, last_lines};
 use self::stage::{Stage, stage};
 use super::answer::{answered, told};
 use super::image::Provided;
-use super::owner::remove_container;
+use super::removal::remove_container;
 use super::settle::settled;
 use crate::init::RUNNER_IS_GONE;
 use crate::{BoxFuture, ExecutorError, Output};

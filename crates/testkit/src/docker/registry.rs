@@ -1,16 +1,16 @@
 //! A real registry: Debian's docker-registry, over a folder.
 
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, ChildStderr, Command, Stdio};
-use std::sync::mpsc;
+use std::process::{Child, Command, Stdio};
 
 use bollard::auth::DockerCredentials;
 use bollard::query_parameters::{PushImageOptions, RemoveImageOptions, TagImageOptions};
 use futures_util::TryStreamExt;
 use serde_json::json;
 use tempfile::TempDir;
+
+use crate::listening::listening;
 
 /// Who may use a registry that asks.
 pub const USER: &str = "outrider";
@@ -63,7 +63,11 @@ impl Registry {
             .unwrap_or_else(|error| {
                 panic!("docker-registry: {error}\n`cargo xtask test` installs it")
             });
-        let address = listening(process.stderr.take().expect("it has an output"));
+        let output = process.stderr.take().expect("it has an output");
+        let address = listening(output, |line| {
+            let (_, rest) = line.split_once("listening on ")?;
+            rest.split(['"', ' ']).next()?.parse().ok()
+        });
         Self {
             folder,
             process,
@@ -173,27 +177,4 @@ fn write_config(folder: &Path, asks: bool) -> std::path::PathBuf {
     let path = folder.join("config.yml");
     std::fs::write(&path, config.to_string()).expect("a file can be written");
     path
-}
-
-/// Waits until the registry has said where it listens. Its output is read to the end: else it would
-/// stop when the pipe is full.
-fn listening(output: ChildStderr) -> SocketAddr {
-    let (tell, told) = mpsc::channel();
-    std::thread::spawn(move || {
-        for line in BufReader::new(output).lines().map_while(Result::ok) {
-            let _ = tell.send(line);
-        }
-    });
-    let mut said = Vec::new();
-    for line in told {
-        let address = line
-            .split_once("listening on ")
-            .and_then(|(_, rest)| rest.split(['"', ' ']).next())
-            .and_then(|address| address.parse().ok());
-        if let Some(address) = address {
-            return address;
-        }
-        said.push(line);
-    }
-    panic!("the registry ended without listening:\n{}", said.join("\n"));
 }

@@ -1,8 +1,11 @@
 //! Engines that are stopped, killed, held up and starved. Each test has one of its own.
 
 mod disk;
+mod preparation;
 mod restart;
 mod silence;
+mod sweep;
+mod warm;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +30,24 @@ use super::support::{containers_at, exec, kind, settings, step};
 /// Tests wait for an Engine that says nothing: for no longer than they must, and for longer than a
 /// busy one needs.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How an Engine ends.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Terminated,
+    Killed,
+}
+
+/// What becomes of containers meanwhile: they end with the Engine, or go on without it.
+const CONTAINERS_END: &str = "";
+const CONTAINERS_GO_ON: &str = "--live-restore";
+
+async fn end(engine: &OwnEngine, end: End) {
+    match end {
+        End::Terminated => engine.terminate().await,
+        End::Killed => engine.kill().await,
+    }
+}
 
 /// An Engine of the test's own, and an executor that uses it.
 struct Rig {

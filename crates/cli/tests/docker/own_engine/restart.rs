@@ -2,24 +2,6 @@
 
 use super::*;
 
-/// How an Engine ends.
-#[derive(Clone, Copy, Debug)]
-enum End {
-    Terminated,
-    Killed,
-}
-
-/// What becomes of containers meanwhile: they end with the Engine, or go on without it.
-const CONTAINERS_END: &str = "";
-const CONTAINERS_GO_ON: &str = "--live-restore";
-
-async fn end(engine: &OwnEngine, end: End) {
-    match end {
-        End::Terminated => engine.terminate().await,
-        End::Killed => engine.kill().await,
-    }
-}
-
 #[tokio::test]
 async fn between_tasks_a_restart_is_not_noticed() {
     let mut rig = Rig::start().await;
@@ -101,36 +83,5 @@ async fn what_an_engine_has_kept_is_removed_when_it_is_back() {
     let left = containers_at(&rig.client(), attempt).await;
     assert_ne!(left, [""; 0], "the service runs on");
     runs_a_task(&executor, rig.request()).await;
-    rig.nothing_is_left().await;
-}
-
-#[tokio::test]
-async fn a_preparation_fails_when_its_engine_is_killed() {
-    a_preparation_fails(End::Killed).await;
-}
-
-#[tokio::test]
-async fn a_preparation_fails_when_its_engine_is_terminated() {
-    a_preparation_fails(End::Terminated).await;
-}
-
-/// It waits for a service that is never healthy.
-async fn a_preparation_fails(how: End) {
-    let mut rig = Rig::at(OwnEngine::start_with(CONTAINERS_GO_ON).await).await;
-    let request = rig.request_with(Image::Unhealthy).await;
-    let attempt = request.attempt;
-    let executor = Arc::clone(&rig.executor);
-    let preparing = TaskTracker::new().spawn(async move { executor.prepare(request).await.err() });
-    let deadline = Instant::now() + DEADLINE;
-    while containers_at(&rig.client(), attempt).await.len() < 2 {
-        assert!(Instant::now() < deadline, "the service is not made");
-        sleep(Duration::from_millis(20)).await;
-    }
-    end(&rig.engine, how).await;
-    let error = preparing.await.expect("no panic").expect("it is cut off");
-    assert_eq!(error.fault, Fault::Infrastructure, "{error}");
-    assert!(error.message.contains("Engine"), "{error}");
-    rig.engine.run(CONTAINERS_GO_ON).await;
-    runs_a_task(&rig.executor, rig.request()).await;
     rig.nothing_is_left().await;
 }

@@ -23,7 +23,8 @@ use super::container::Recipe;
 use super::environment::Running;
 use super::image::full_name;
 use super::limits::effective;
-use super::owner::{self, Role};
+use super::owner::Role;
+use super::removal;
 use super::settings::Warm;
 use crate::{Discard, ExecutorError, Output};
 
@@ -163,6 +164,7 @@ impl Keeper {
             self.step().await;
             pool.over.run_until_cancelled(sleep(CALM)).await;
         }
+        // What cannot be removed any more has a label, and is removed by the next owner.
         let waiting = std::mem::take(&mut pool.state().waiting);
         join_all(waiting.iter().map(|it| it.running.remove())).await;
     }
@@ -188,8 +190,7 @@ impl Keeper {
                 }
             }
             Next::Remove(_) => {
-                // What cannot be removed now has a label, and is removed by the next owner.
-                let removals = unwanted.iter().map(|it| it.running.remove());
+                let removals = unwanted.iter().map(|it| self.remove(&it.running));
                 join_all(removals).await;
             }
             Next::Rest(until) => self.rest(until).await,
@@ -233,8 +234,10 @@ impl Keeper {
                 Ok(())
             }
             Err(error) => {
-                // What cannot be removed now has a label, and is removed by the next owner.
-                let _ = owner::remove(&base.engine, &name).await;
+                // There may be one all the same: an Engine that answers late has made it.
+                if removal::remove(&base.engine, &name).await.is_err() {
+                    base.debts.add_container(&name);
+                }
                 Err(error)
             }
         }
@@ -265,21 +268,34 @@ impl Keeper {
         }
     }
 
+    /// An Engine that ends takes all of them along.
     async fn remove_the_dead(&self) {
-        let dead: Vec<_> = {
+        let (dead, news) = {
             let mut state = self.core.warm.state();
-            state
-                .waiting
-                .extract_if(.., |it| it.running.is_lost())
-                .collect()
+            let State { plan, waiting } = &mut *state;
+            let dead = waiting.extract_if(.., |it| it.running.is_lost());
+            let dead: Vec<_> = dead.collect();
+            let recipes: Vec<_> = dead.iter().map(|it| &it.recipe).collect();
+            let news = plan.died(&recipes, Instant::now());
+            (dead, news)
         };
-        for Waiting { recipe, running } in dead {
+        let removals = dead.iter().map(|it| self.remove_dead(&it.running, news));
+        join_all(removals).await;
+    }
+
+    async fn remove_dead(&self, running: &Running, news: bool) {
+        if news {
             let lost = running.init.lost().await;
             let why = running.explain(lost).await;
-            if self.core.warm.state().plan.died(&recipe, Instant::now()) {
-                tracing::warn!(container = %running.container, "a container that waited for a task has ended: {}", chain(&why));
-            }
-            let _ = running.remove().await;
+            tracing::warn!(container = %running.container, "a container that waited for a task has ended: {}", chain(&why));
+        }
+        self.remove(running).await;
+    }
+
+    /// Now, or later.
+    async fn remove(&self, running: &Running) {
+        if let (Err(_), Some(base)) = (running.remove().await, self.core.base.get()) {
+            base.debts.add_container(&running.container);
         }
     }
 

@@ -103,11 +103,14 @@ impl Plan {
             .is_some_and(|it| it.failed(now))
     }
 
-    /// A container has ended while it waited. Says whether that is news.
-    pub fn died(&mut self, recipe: &Recipe, now: Instant) -> bool {
+    /// Containers of these recipes have ended while they waited, together: that is one failure.
+    /// Says whether it is news.
+    pub fn died(&mut self, recipes: &[&Recipe], now: Instant) -> bool {
         let mut news = false;
-        for window in self.windows.iter_mut().filter(|it| it.wants(recipe)) {
-            news |= window.failed(now);
+        for window in &mut self.windows {
+            if recipes.iter().any(|recipe| window.wants(recipe)) {
+                news |= window.failed(now);
+            }
         }
         news
     }
@@ -295,11 +298,14 @@ mod tests {
             panic!("now is the time");
         };
         for _ in 0..40 {
-            plan.died(&b.recipe, at);
+            plan.died(&[&b.recipe], at);
         }
         assert_eq!(plan.windows[1].not_before, Some(at + LONGEST));
         plan.taken(&b.recipe);
-        assert!(plan.died(&b.recipe, at), "it had worked in between");
+        assert!(plan.died(&[&b.recipe], at), "it had worked in between");
         assert_eq!(plan.windows[1].not_before, Some(at + FIRST));
+        plan.taken(&b.recipe);
+        plan.died(&[&b.recipe; 8], at);
+        assert_eq!(plan.windows[1].not_before, Some(at + FIRST), "together");
     }
 }

@@ -1,12 +1,12 @@
 //! Real repositories, and tasks that check them out.
 
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 
 use outrider_executor::process::{ProcessExecutor, ProcessSettings};
 use outrider_model::plan::{CheckoutStep, Source, Step, Trigger};
 use outrider_model::{Outcome, TaskId};
+pub use outrider_testkit::git;
 
 use super::rig::{Life, Rig, soon};
 use super::tasks::{run, task_of};
@@ -83,18 +83,6 @@ impl Host {
     pub async fn end(self) {
         self.rig.end(self.life).await;
     }
-}
-
-pub fn git(directory: &Path, arguments: &[&str]) -> String {
-    let output = Command::new("git")
-        .args(["-c", "user.name=T", "-c", "user.email=t@example.com"])
-        .args(["-c", "init.defaultBranch=main"])
-        .args(arguments)
-        .current_dir(directory)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "git {arguments:?}: {output:?}");
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 pub fn write(directory: &Path, path: &str, content: &str) {
