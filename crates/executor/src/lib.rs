@@ -7,6 +7,7 @@ pub mod by_kind;
 mod cgroup;
 pub mod conformance;
 pub mod docker;
+mod error;
 pub mod fake;
 pub mod init;
 mod path;
@@ -27,6 +28,7 @@ use outrider_model::report::{Exit, Usage};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite};
 
+pub use self::error::{ExecutorError, Fault};
 use self::path::resolve;
 
 /// The file in `~` that carries exports from one bash step to the next: what `BASH_ENV` names. The
@@ -365,49 +367,4 @@ pub enum Verdict {
     Limited,
     /// The executor does not work without it.
     Missing,
-}
-
-/// An executor could not do what it was asked.
-#[derive(Debug, thiserror::Error)]
-#[error("{message}")]
-pub struct ExecutorError {
-    /// Who has to mend it.
-    pub fault: Fault,
-    /// What could not be done.
-    pub message: String,
-    /// Why.
-    #[source]
-    pub source: Option<std::io::Error>,
-}
-
-/// Who has to mend an error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Fault {
-    /// The author of the config or the code: a shell that does not exist, say.
-    User,
-    /// Whoever runs the host: a full disk, say. The task may be tried elsewhere.
-    Infrastructure,
-}
-
-impl ExecutorError {
-    /// An error of the config's or the code's author.
-    pub fn user(message: impl fmt::Display, source: impl Into<Option<std::io::Error>>) -> Self {
-        Self {
-            fault: Fault::User,
-            message: message.to_string(),
-            source: source.into(),
-        }
-    }
-
-    /// An error of the host.
-    pub fn infrastructure(
-        message: impl fmt::Display,
-        source: impl Into<Option<std::io::Error>>,
-    ) -> Self {
-        Self {
-            fault: Fault::Infrastructure,
-            message: message.to_string(),
-            source: source.into(),
-        }
-    }
 }

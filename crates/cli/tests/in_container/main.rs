@@ -6,10 +6,13 @@
 mod common;
 mod site;
 
+use outrider_api::pipelines::SubmitPipeline;
 use outrider_model::Outcome;
+use outrider_model::plan::Source;
 use outrider_model::reason::EndReason;
 use outrider_testkit::docker::Image;
 
+use self::common::submission;
 use self::site::{Site, docker};
 
 /// A job that goes on when there is a file `/tmp/go`, with a service beside it.
@@ -155,6 +158,31 @@ async fn a_job_may_get_the_socket_that_has_another_name_on_the_host() {
         "{}",
         String::from_utf8_lossy(&log)
     );
+}
+
+/// In the image of the job there is no git.
+#[tokio::test]
+async fn code_is_checked_out_by_the_git_of_the_runners_container() {
+    let site = Site::start(&[]).await;
+    site.run(&site.line(&[]));
+    let image = Image::Busybox.provide().await;
+    let steps = "checkout, {run: '! command -v git && test -d .git && cat greeting'}";
+    let request = SubmitPipeline {
+        source: Source::Git {
+            url: site::CODE.to_owned(),
+            revision: None,
+            reference: Some("main".to_owned()),
+        },
+        branch: Some("main".to_owned()),
+        ..submission(&job(&format!("[{{image: {image}}}]"), steps))
+    };
+    let submitted = site.world.admin().submit_pipeline(&request, None).await;
+    let pipeline = submitted.unwrap().id;
+    let outcome = site.world.outcome(pipeline).await;
+    let log = site.world.log(site.world.task(pipeline).await).await;
+    let log = String::from_utf8_lossy(&log);
+    assert_eq!(outcome, Outcome::Passed, "{log}");
+    assert!(log.contains("hello from git"), "{log}");
 }
 
 #[tokio::test]

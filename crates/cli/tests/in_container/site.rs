@@ -1,7 +1,7 @@
 //! A server of this host, an image with this build, and what is started with it.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -9,11 +9,15 @@ use outrider_api::jobs::LogQuery;
 use outrider_api::runners::ListRunners;
 use outrider_model::PipelineId;
 use outrider_testkit::docker::{Image, engine};
+use outrider_testkit::git;
 
 use crate::common::{OUTRIDER, Process, World, outrider, wait_for};
 
 /// The class of all runners here.
 pub const CLASS: &str = "acme/box";
+
+/// Where runners find a repository. It has one file, `greeting`.
+pub const CODE: &str = "/srv/code";
 
 /// What `install-command` has printed.
 pub struct Line {
@@ -29,7 +33,8 @@ pub struct Site {
 }
 
 impl Site {
-    /// Starts the server, and makes the image as the Dockerfile says, with this build in it.
+    /// Starts the server, and makes the image as the Dockerfile says, with this build in it, the
+    /// host's git, and a repository at [`CODE`].
     pub async fn start(arguments: &[&str]) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -60,12 +65,7 @@ impl Site {
         let arguments = [&arguments[..], &[&debian, "--tag", &base, "-"]].concat();
         docker_with(&arguments, &runtime);
         let folder = self.world.path("image");
-        std::fs::create_dir(&folder).unwrap();
-        std::fs::hard_link(OUTRIDER, folder.join("outrider"))
-            .or_else(|_| std::fs::copy(OUTRIDER, folder.join("outrider")).map(drop))
-            .unwrap();
-        let dockerfile = format!("FROM {base}\nCOPY outrider /usr/local/bin/outrider\n");
-        std::fs::write(folder.join("Dockerfile"), dockerfile).unwrap();
+        fill(&folder, &base);
         docker(&[
             "build",
             "--network=none",
@@ -181,6 +181,34 @@ impl Drop for Site {
         let base = format!("{}-base", self.image);
         let _ = try_docker(&["rmi", "--force", &self.image, &base]);
     }
+}
+
+/// Writes what the image is made of, upon its base.
+fn fill(folder: &Path, base: &str) {
+    std::fs::create_dir(folder).unwrap();
+    std::fs::hard_link(OUTRIDER, folder.join("outrider"))
+        .or_else(|_| std::fs::copy(OUTRIDER, folder.join("outrider")).map(drop))
+        .unwrap();
+    std::fs::copy(host_git(), folder.join("git")).unwrap();
+    repository(&folder.join("code"));
+    let dockerfile = format!(
+        "FROM {base}\nCOPY outrider /usr/local/bin/outrider\nCOPY git /usr/bin/git\n\
+         COPY git /usr/bin/git-upload-pack\nCOPY --chown=outrider code {CODE}\n"
+    );
+    std::fs::write(folder.join("Dockerfile"), dockerfile).unwrap();
+}
+
+/// The program itself: what is on the `PATH` may stand for it.
+fn host_git() -> PathBuf {
+    Path::new(&git(Path::new("/"), &["--exec-path"])).join("git")
+}
+
+fn repository(directory: &Path) {
+    std::fs::create_dir(directory).unwrap();
+    git(directory, &["init", "--quiet"]);
+    std::fs::write(directory.join("greeting"), "hello from git\n").unwrap();
+    git(directory, &["add", "."]);
+    git(directory, &["commit", "--quiet", "-m", "greeting"]);
 }
 
 fn owner(runner: &str) -> String {

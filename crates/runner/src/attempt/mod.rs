@@ -9,10 +9,10 @@ mod secrets;
 mod services;
 mod step;
 mod sudo;
+mod workshop;
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,62 +21,27 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use outrider_api::data::TaskSecrets;
-use outrider_api::runner::HeldLease;
-use outrider_executor::{Environment, Executor, ExecutorError, Fault};
+use outrider_executor::{Environment, ExecutorError, Fault};
 use outrider_model::claim::ClaimedTask;
 use outrider_model::reason::EndReason;
 use outrider_model::report::Usage;
-use outrider_model::{AttemptId, Outcome, Random};
-use outrider_service::Clock;
+use outrider_model::{AttemptId, Outcome};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff::chain;
-use crate::data::blobs::TaskBlobs;
 use crate::deliver::{Control, Delivery};
 use crate::driver::{Event, Failure, Limits, Rule, State, Verdict};
 use crate::redact::{Redacted, Redactor, Secret};
 use crate::slots::Slot;
 use crate::spool::Entry;
-use crate::{DataApi, RunnerSettings, ServerApi};
 pub use host::HostPlace;
 use preparing::{Prepared, Preparing, Progress};
 use services::ServiceEnded;
 use step::{Exports, RunningStep};
 pub use step::{StepContext, ended_as};
-
-/// What all tasks of a runner share.
-pub struct Workshop {
-    /// What the owner decided.
-    pub settings: RunnerSettings,
-    /// The server.
-    pub api: Arc<dyn ServerApi>,
-    /// Runs steps.
-    pub executor: Arc<dyn Executor>,
-    /// Where the data of tasks goes.
-    pub data: Arc<dyn DataApi>,
-    /// Tells the time.
-    pub clock: Arc<dyn Clock>,
-    /// For pauses between tries.
-    pub random: Arc<dyn Random>,
-    /// The shell of steps that name none.
-    pub shell: Vec<String>,
-    /// The folder with the helper, which comes first on the `PATH` of steps.
-    pub helper: Option<PathBuf>,
-}
-
-impl Workshop {
-    /// The blob store, as a task sees it.
-    pub fn blobs(&self, task: &ClaimedTask) -> Arc<TaskBlobs> {
-        let by = HeldLease {
-            task: task.task,
-            lease: task.lease,
-        };
-        let (data, random) = (Arc::clone(&self.data), Arc::clone(&self.random));
-        Arc::new(TaskBlobs::new(data, by, random))
-    }
-}
+pub use workshop::Workshop;
 
 /// One task while it runs.
 pub struct Attempt {
