@@ -240,6 +240,7 @@ async fn a_container_that_has_waited_is_found_by_its_handle() {
     assert!(gone.is_err(), "{gone:?}");
     next.recover(&restored).await.expect("it may be repeated");
     environment.cleanup().await.expect("cleanup");
+    executor.end().await;
 }
 
 #[test]

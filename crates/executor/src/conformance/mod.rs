@@ -18,13 +18,15 @@ mod leftovers;
 mod lookout;
 mod subject;
 
+use std::sync::Arc;
+
 pub use self::basic::*;
 pub use self::ending::*;
 pub use self::leftovers::*;
 pub use self::lookout::{Lookout, ThisHost, marked_processes};
 pub use self::subject::{DEADLINE, Dialect, Recorder, Subject, new_attempt, until};
 
-/// Runs one case in a runtime of its own.
+/// Runs one case in a runtime of its own, and ends its executor there.
 ///
 /// # Panics
 ///
@@ -40,8 +42,11 @@ where
         .build()
         .expect("a runtime");
     runtime.block_on(async {
-        let subject = make();
+        let mut subject = make();
+        let executor = Arc::clone(&subject.executor);
+        let _kept = std::mem::take(&mut subject.kept);
         case(subject).await;
+        executor.end().await;
     });
 }
 

@@ -39,7 +39,7 @@ pub struct Subject {
     pub dialect: Dialect,
     lookout: Arc<dyn Lookout>,
     kind: EnvironmentKind,
-    kept: Vec<Box<dyn Any + Send>>,
+    pub(super) kept: Vec<Box<dyn Any + Send>>,
 }
 
 impl Subject {
