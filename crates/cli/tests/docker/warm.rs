@@ -19,7 +19,7 @@ use tempfile::TempDir;
 use tokio::time::{Duration, Instant, sleep};
 
 use super::lookout::EngineLookout;
-use super::support::{containers, exec, executor, kind, prepare, request, settings};
+use super::support::{containers, exec, executor, kind, listed, prepare, request, settings};
 
 /// An executor of which so many containers wait, and the name of its runner.
 fn warm(count: usize, images: &[&str]) -> (DockerExecutor, TempDir, String) {
@@ -53,9 +53,7 @@ async fn of_runner(runner: &str) -> Vec<String> {
         .all(true)
         .filters(&filters)
         .build();
-    let found = client().list_containers(Some(options)).await;
-    let found = found.expect("a list").into_iter();
-    found.filter_map(|container| container.id).collect()
+    listed(&client(), options).await
 }
 
 async fn until_nothing_is_left(runner: &str) {

@@ -200,7 +200,8 @@ fn unreachable(address: &str, error: Error) -> ExecutorError {
     ExecutorError::infrastructure(message, source)
 }
 
-fn is_podman(version: &SystemVersion) -> bool {
+/// Whether this is what Podman says of itself.
+pub(super) fn is_podman(version: &SystemVersion) -> bool {
     let mut components = version.components.iter().flatten();
     components.any(|component| component.name.to_ascii_lowercase().contains("podman"))
 }

@@ -2,6 +2,7 @@
 
 mod care;
 mod images;
+mod podman;
 mod services;
 
 use std::sync::Mutex;

@@ -5,6 +5,7 @@
 mod image;
 mod layer;
 mod own;
+mod podman;
 mod proxy;
 mod registry;
 
@@ -15,6 +16,7 @@ use bollard::Docker;
 
 pub use self::image::Image;
 pub use self::own::OwnEngine;
+pub use self::podman::{Podman, at_podman};
 pub use self::proxy::Proxy;
 pub use self::registry::{PASSWORD, Pushed, Registry, USER};
 

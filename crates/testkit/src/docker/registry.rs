@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use bollard::auth::DockerCredentials;
+use bollard::models::PushImageInfo;
 use bollard::query_parameters::{PushImageOptions, RemoveImageOptions, TagImageOptions};
 use futures_util::TryStreamExt;
 use serde_json::json;
@@ -105,13 +106,16 @@ impl Registry {
             tag: Some(tag.to_owned()),
             ..PushImageOptions::default()
         };
-        engine
+        let said = engine
             .push_image(&repository, Some(pushed), self.credentials())
             .try_collect::<Vec<_>>()
             .await
             .expect("a registry that takes it");
-        let by_digest = digest(&by_tag, &repository).await;
-        let pushed = Pushed { by_tag, by_digest };
+        let digest = said.iter().find_map(digest);
+        let pushed = Pushed {
+            by_digest: format!("{repository}@{}", digest.expect("a digest")),
+            by_tag,
+        };
         self.forget(&pushed).await;
         pushed
     }
@@ -119,7 +123,9 @@ impl Registry {
     /// Takes an image that was pulled from here from the Engine.
     pub async fn forget(&self, pushed: &Pushed) {
         forget(&pushed.by_tag).await;
-        forget(&pushed.by_digest).await;
+        if has_digest(&pushed.by_digest).await {
+            forget(&pushed.by_digest).await;
+        }
     }
 
     fn credentials(&self) -> Option<DockerCredentials> {
@@ -138,15 +144,20 @@ impl Drop for Registry {
     }
 }
 
-/// The name of an image with the digest that the registry gave it.
-async fn digest(image: &str, repository: &str) -> String {
-    let found = super::client().inspect_image(image).await;
-    let digests = found.expect("an image that was pushed").repo_digests;
-    digests
-        .unwrap_or_default()
-        .into_iter()
-        .find(|name| name.starts_with(&format!("{repository}@")))
-        .expect("a registry that gives digests")
+/// The digest of what was pushed, from the line that tells it.
+fn digest(line: &PushImageInfo) -> Option<&str> {
+    let (_, rest) = line.status.as_deref()?.split_once("digest: ")?;
+    rest.split(' ').next()
+}
+
+/// Podman also finds images of other repositories by a digest, and would remove them.
+async fn has_digest(name: &str) -> bool {
+    let found = super::client().inspect_image(name).await;
+    found.is_ok_and(|image| {
+        image
+            .repo_digests
+            .is_some_and(|all| all.iter().any(|it| it == name))
+    })
 }
 
 /// Takes a name from the Engine: the next who asks for it gets it from the registry.

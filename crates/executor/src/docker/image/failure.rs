@@ -106,7 +106,10 @@ fn sort(status: Option<u16>, said: &str) -> (Kind, Option<&'static str>) {
     if says(&["server gave http response to https client", "x509:"]) {
         return (
             Kind::Passing,
-            Some("the Engine does not trust the registry: see `insecure-registries` and `certs.d`"),
+            Some(
+                "the Engine does not trust the registry: see `certs.d`, and `insecure-registries` of \
+                 Docker or `insecure` in Podman's registries.conf",
+            ),
         );
     }
     match status {

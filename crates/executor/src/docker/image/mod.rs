@@ -26,7 +26,7 @@ use tokio::sync::OnceCell;
 use self::auth::{Giver, HostLogin, Login};
 pub use self::auth::{HostLogins, secret_of};
 use self::failure::Failure;
-use self::platform::{Fit, Platform, fit};
+use self::platform::{About, Fit, Platform, fit};
 pub use self::pull::Patience;
 use self::pull::{Pulls, Wanted};
 use self::records::{Access, Record, Records};
@@ -34,7 +34,7 @@ use self::reference::{Reference, Version};
 use super::PullPolicy;
 use super::answer::{answered, told};
 use super::care::Care;
-use super::engine::status;
+use super::engine::{is_podman, status};
 use crate::{ExecutorError, Output};
 
 /// The label of images that CircleCI does not run without their own program.
@@ -70,8 +70,8 @@ pub struct Images {
     logins: HostLogins,
     records: Records,
     pulls: Pulls,
-    /// What the Engine runs on. To answer this it starts programs, which takes milliseconds.
-    platform: OnceCell<Platform>,
+    /// To answer this the Engine starts programs, which takes milliseconds.
+    about: OnceCell<About>,
 }
 
 /// What is to be done for an image.
@@ -111,7 +111,7 @@ impl Images {
             logins,
             records: care.records().clone(),
             pulls: Pulls::new(engine, care, patience),
-            platform: OnceCell::new(),
+            about: OnceCell::new(),
         }
     }
 
@@ -140,8 +140,9 @@ impl Images {
             (Need::Absent, _) => return Err(refused(&reference, "the Engine does not have it")),
             (Need::Pull | Need::Nothing, _) => {
                 let login = self.login(&reference, image, variables)?;
-                if closed || matches!(reference.version, Version::Digest(_)) {
-                    self.authorise(&reference, login.as_ref()).await?;
+                let known = closed || matches!(reference.version, Version::Digest(_));
+                if known && !self.about().await?.is_podman {
+                    self.ask_registry(&reference, login.as_ref()).await?;
                 }
                 Box::pin(self.pull(&reference, login, progress)).await?
             }
@@ -155,23 +156,6 @@ impl Images {
     pub(super) async fn is_gone(&self, id: &str) -> bool {
         let found = self.engine.inspect_image(id).await;
         found.is_err_and(|error| status(&error) == Some(404))
-    }
-
-    /// Asks the registry whether it shows the image to this login. The pull alone would not: what
-    /// an Engine has by its digest it does not ask for again.
-    async fn authorise(
-        &self,
-        reference: &Reference,
-        login: Option<&Login>,
-    ) -> Result<(), ExecutorError> {
-        let credentials = login.map(|it| it.credentials(&reference.registry));
-        let name = reference.to_string();
-        let shown = self.engine.inspect_registry_image(&name, credentials);
-        let shown = answered(&self.engine, shown).await;
-        match shown {
-            Ok(_) => Ok(()),
-            Err(error) => Err(self.explain(reference, Failure::of(reference, login, &error))),
-        }
     }
 
     async fn pull(
@@ -290,11 +274,18 @@ impl Images {
         }
     }
 
-    async fn ask_platform(&self) -> Result<Platform, ExecutorError> {
+    async fn about(&self) -> Result<&About, ExecutorError> {
+        self.about.get_or_try_init(|| self.ask_about()).await
+    }
+
+    async fn ask_about(&self) -> Result<About, ExecutorError> {
         match answered(&self.engine, self.engine.version()).await {
-            Ok(version) => Ok(Platform::new(version.os, version.arch)),
+            Ok(version) => Ok(About {
+                is_podman: is_podman(&version),
+                platform: Platform::new(version.os, version.arch),
+            }),
             Err(error) => {
-                let message = format!("cannot ask the Engine for its platform: {}", told(&error));
+                let message = format!("cannot ask the Engine for its version: {}", told(&error));
                 Err(ExecutorError::infrastructure(message, None))
             }
         }
@@ -308,10 +299,7 @@ impl Images {
         image: &ImageInspect,
         progress: &dyn Output,
     ) -> Result<(), ExecutorError> {
-        let engine = self
-            .platform
-            .get_or_try_init(|| self.ask_platform())
-            .await?;
+        let engine = &self.about().await?.platform;
         let wanted = Platform::new(image.os.clone(), image.architecture.clone());
         match fit(engine, &wanted) {
             Fit::Good => Ok(()),

@@ -1,4 +1,4 @@
-//! For which machine an image is.
+//! For which machine an image is, and which one the Engine has.
 
 use std::fmt;
 
@@ -22,6 +22,14 @@ impl fmt::Display for Platform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.system, self.processor)
     }
+}
+
+/// What an Engine says about itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct About {
+    /// What it runs on.
+    pub platform: Platform,
+    pub is_podman: bool,
 }
 
 /// Whether an Engine can run an image.

@@ -216,9 +216,10 @@ fn pulled(reference: &Reference, tally: &Tally, took: Duration) -> String {
         .map(|digest| format!(" ({digest})"))
         .unwrap_or_default();
     let size = match tally.done() {
-        0 => "nothing new".to_owned(),
-        bytes @ 1..10_000_000 => format!("{} kB", bytes.div_ceil(1_000)),
-        bytes => format!("{} MB", bytes / 1_000_000),
+        0 if tally.is_unmeasured() => String::new(),
+        0 => ", nothing new".to_owned(),
+        bytes @ 1..10_000_000 => format!(", {} kB", bytes.div_ceil(1_000)),
+        bytes => format!(", {} MB", bytes / 1_000_000),
     };
-    format!("Pulled {reference}{digest} in {} s, {size}", took.as_secs())
+    format!("Pulled {reference}{digest} in {} s{size}", took.as_secs())
 }

@@ -54,6 +54,13 @@ impl Tally {
         self.layers.values().map(|layer| layer.done).sum()
     }
 
+    /// Whether something came of which nobody said how large it is: Podman measures only what takes
+    /// its time.
+    pub fn is_unmeasured(&self) -> bool {
+        let mut layers = self.layers.values();
+        layers.any(|layer| layer.total == 0 && layer.status == "Download complete")
+    }
+
     /// Bytes that are to come in all, as far as it is known.
     fn total(&self) -> u64 {
         self.layers.values().map(|layer| layer.total).sum()

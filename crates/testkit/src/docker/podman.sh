@@ -17,6 +17,15 @@ mount -t tmpfs none /dev/shm
     [ -e /sys/fs/cgroup/cgroup.controllers ] || echo 'runtime = "runc"'
 } >"$folder/containers.conf"
 
+# The registries of tests are here, and speak without TLS.
+ip link set lo up
+{
+    echo '[[registry]]'
+    echo 'location = "127.0.0.1"'
+    echo 'insecure = true'
+} >"$folder/registries.conf"
+
 export CONTAINERS_CONF="$folder/containers.conf"
+export CONTAINERS_REGISTRIES_CONF="$folder/registries.conf"
 exec podman --root "$folder/root" --runroot "$folder/run" --tmpdir "$folder/tmp" \
     system service --time=0 "unix://$folder/podman.sock"
