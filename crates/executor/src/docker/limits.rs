@@ -82,6 +82,19 @@ pub(super) fn effective(settings: &Limits, class: Option<&str>, host: &Host) -> 
     }
 }
 
+/// What the settings bound and the Engine cannot.
+pub(super) fn in_vain(settings: &[Limits], host: &Host) -> Vec<&'static str> {
+    let is_set = |of: fn(&Limits) -> Option<u64>| settings.iter().any(|it| of(it).is_some());
+    [
+        ("processors", is_set(|it| it.cpu_millis), host.limits_cpu),
+        ("memory", is_set(|it| it.memory), host.limits_memory),
+        ("processes", is_set(|it| it.pids), host.limits_pids),
+    ]
+    .into_iter()
+    .filter_map(|(name, is_set, can)| (is_set && !can).then_some(name))
+    .collect()
+}
+
 fn size(class: &str) -> Option<(u64, u64)> {
     let class = class.strip_prefix("arm.").unwrap_or(class);
     SIZES
@@ -145,6 +158,13 @@ mod tests {
         };
         let limits = effective(&Limits::default(), Some("small"), &weak);
         assert_eq!((limits.memory, limits.pids), (None, None));
+        let all = Limits {
+            cpu_millis: Some(1_000),
+            memory: Some(1 << 30),
+            ..Limits::default()
+        };
+        assert_eq!(in_vain(&[Limits::default(), all], &weak), ["memory"]);
+        assert_eq!(in_vain(&[Limits::default(), all], &HOST), [""; 0]);
     }
 
     #[test]

@@ -46,7 +46,7 @@ use self::care::Care;
 use self::debts::Debts;
 use self::engine::Engine;
 use self::image::{HostLogins, Images, Patience, Provided};
-use self::limits::Host;
+use self::limits::{Host, in_vain};
 use self::own_container::OwnContainer;
 pub use self::own_container::own_container_id;
 use self::owner::{Owner, Role};
@@ -147,8 +147,16 @@ impl Base {
             books,
             Patience::default(),
         );
+        let host = Host::of(engine.info(), engine.is_rootless());
+        let vain = in_vain(&[settings.limits, settings.service_limits], &host);
+        if !vain.is_empty() {
+            tracing::warn!(
+                "limits of containers that the Engine cannot keep: {}; `outrider doctor` says why",
+                vain.join(", ")
+            );
+        }
         Ok(Self {
-            host: Host::of(engine.info(), engine.is_rootless()),
+            host,
             images,
             care,
             debts: Arc::default(),

@@ -11,7 +11,8 @@ use super::own_container::OwnContainer;
 pub(super) struct Socket {
     /// Where it is on the Engine's host, which is not where a runner in a container sees it.
     pub path: String,
-    /// The group that may use it.
+    /// The group that may use it. None: its owner alone, who is root of the containers of an Engine
+    /// without root. Such an Engine has other numbers for the host's groups.
     pub group: Option<u32>,
 }
 
@@ -25,7 +26,10 @@ impl Socket {
         };
         Some(Self {
             path: path.to_str()?.to_owned(),
-            group: fs::metadata(seen).ok().map(|it| it.gid()),
+            group: fs::metadata(seen)
+                .ok()
+                .filter(|_| !engine.is_rootless())
+                .map(|it| it.gid()),
         })
     }
 }
