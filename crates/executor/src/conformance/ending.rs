@@ -28,6 +28,33 @@ pub async fn orderly_end_within_the_grace(subject: Subject) {
     environment.cleanup().await.expect("cleanup");
 }
 
+/// Runs forty programs when it is told to end, and says how many of them were told so, too.
+const TIDY: &str = r#"
+tidy() {
+    told=0
+    for _ in {1..40}; do sleep 0.05 || told=$((told + 1)); done
+    if [ $told -lt 10 ]; then exit 7; fi
+    echo "told $told of those that tidy up"
+    exit 8
+}
+trap tidy TERM
+echo ready
+while :; do sleep 0.05 || :; done
+"#;
+
+/// Who tidies up before its end may start programs for it: they are not told to end as well, but
+/// for those of the first moment.
+pub async fn end_may_start_programs(subject: Subject) {
+    let environment = subject.prepare().await;
+    let request = subject.request(&*environment, TIDY.to_owned());
+    let (output, exec) = subject.start(&environment, request);
+    output.wait_for("ready").await;
+    environment.stop(DEADLINE * 10).await.expect("stop");
+    let exit = exec.await.expect("no panic").expect("exec").exit;
+    assert_eq!(exit, Exit::Code(7), "{output:?}");
+    environment.cleanup().await.expect("cleanup");
+}
+
 /// Who ignores TERM is killed when the grace is over, not before.
 pub async fn term_is_ignored(subject: Subject) {
     let environment = subject.prepare().await;

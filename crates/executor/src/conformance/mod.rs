@@ -60,7 +60,7 @@ macro_rules! conformance_suite {
     ($make:expr) => {
         $crate::conformance_suite! { $make, without processes }
         $crate::conformance_suite! { $make =>
-            bad_shell whole_tree_ends cleared_environment_is_no_escape
+            bad_shell end_may_start_programs whole_tree_ends cleared_environment_is_no_escape
             survivor_does_not_hold_exec endless_survivor_does_not_hold_exec
         }
     };

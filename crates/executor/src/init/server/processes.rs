@@ -13,6 +13,8 @@ use crate::process::proc::{Identity, Stat};
 
 /// How often we look whether processes have ended.
 const PAUSE: Duration = Duration::from_millis(10);
+/// How often those that were forked meanwhile are halted, too. Who forks faster is killed in the end.
+const HALTING_ROUNDS: u32 = 8;
 /// How long a killed process may take: one that waits for a disk ends only afterwards.
 const KILL_DEADLINE: Duration = Duration::from_secs(30);
 
@@ -24,25 +26,37 @@ pub(super) fn is_first() -> bool {
 /// TERM to all, KILL to those that are left after `grace`.
 pub(super) async fn stop(grace: Duration) -> io::Result<()> {
     let end = Instant::now() + grace;
-    let mut told = HashSet::new();
-    loop {
-        let left = members()?;
-        if left.is_empty() {
-            return Ok(());
-        }
+    if !grace.is_zero() {
+        tell_to_end()?;
+    }
+    while !members()?.is_empty() {
         if Instant::now() >= end {
             return kill().await;
         }
-        for member in left {
-            // Also those that have started since.
-            if told.insert(member) {
-                member.signal(Signal::TERM)?;
-                // One that is stopped would not notice.
-                member.signal(Signal::CONT)?;
-            }
-        }
         sleep(PAUSE.min(end.saturating_duration_since(Instant::now()))).await;
     }
+    Ok(())
+}
+
+/// TERM to all that there are. All are halted first, so that nobody forks meanwhile: what starts
+/// afterwards is part of an orderly end, and is not told.
+fn tell_to_end() -> io::Result<()> {
+    let mut halted = HashSet::new();
+    for _ in 0..HALTING_ROUNDS {
+        let before = halted.len();
+        for member in members()? {
+            if halted.insert(member) {
+                member.signal(Signal::STOP)?;
+            }
+        }
+        if halted.len() == before {
+            break;
+        }
+    }
+    for signal in [Signal::TERM, Signal::CONT] {
+        halted.iter().try_for_each(|member| member.signal(signal))?;
+    }
+    Ok(())
 }
 
 /// Kills all and waits until nothing is left.
