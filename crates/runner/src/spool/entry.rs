@@ -37,6 +37,9 @@ pub enum Entry<'a> {
     Finished(Cow<'a, Finished>),
 }
 
+/// Written over the beginning of a journal whose attempt is done with. No attempt's id begins so.
+pub const FORGOTTEN: &[u8] = b"-";
+
 mod hex {
     use outrider_model::report::LogHash;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -79,7 +82,8 @@ pub fn lines(content: &[u8]) -> impl Iterator<Item = (Entry<'static>, usize)> {
         let line = &rest[..rest.iter().position(|byte| *byte == b'\n')?];
         let mut parts = line.splitn(3, |byte| *byte == b' ');
         let (id, sum, json) = (parts.next()?, parts.next()?, parts.next()?);
-        if *attempt.get_or_insert(id) != id || checksum(json) != sum {
+        let forgotten = id.starts_with(FORGOTTEN);
+        if forgotten || *attempt.get_or_insert(id) != id || checksum(json) != sum {
             return None;
         }
         at += line.len() + 1;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use outrider_model::AttemptId;
 
 use super::Spool;
-use super::entry::{Entry, append_line};
+use super::entry::{Entry, FORGOTTEN, append_line};
 
 /// A journal file longer than this is cut when its attempt is forgotten.
 const KEEP: u64 = 256 * 1024;
@@ -83,7 +83,7 @@ impl Journal {
         let cleared = if self.end > KEEP {
             file.set_len(0)
         } else {
-            file.write_all_at(b"-", 0)
+            file.write_all_at(FORGOTTEN, 0)
         };
         match cleared {
             Ok(()) => self.spool.give_back(self.index, file),

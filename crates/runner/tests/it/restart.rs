@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::support::executor::noise;
-use crate::support::rig::Rig;
+use crate::support::rig::{Rig, soon};
 use crate::support::tasks::{run, task};
 use outrider_model::Outcome;
 use outrider_model::reason::EndReason;
@@ -278,4 +278,21 @@ fn delivered_bytes_leave_the_disk_and_the_hash_survives_a_kill() {
         }
         story.end(second);
     }
+}
+
+#[tokio::test]
+async fn what_the_server_has_is_not_found_again() {
+    let rig = Rig::new();
+    let life = rig.start();
+    let ids = [(); 3].map(|()| rig.server.queue(task([run("print x")])));
+    for id in ids {
+        soon(rig.server.finished(id)).await;
+    }
+    rig.end(life).await;
+    rig.server.change(|state| state.goodbyes = 0);
+    let life = rig.start();
+    let next = rig.server.queue(task([run("print next")]));
+    soon(rig.server.finished(next)).await;
+    // The server would have complained if what it has had been given back.
+    rig.end(life).await;
 }
