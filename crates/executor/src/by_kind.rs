@@ -77,6 +77,15 @@ impl Executor for ByKind {
         findings
     }
 
+    /// A runner of containers only cannot do anything without an Engine.
+    async fn obstacle(&self) -> Option<ExecutorError> {
+        match self.route {
+            Route::Containers => self.containers.obstacle().await,
+            Route::Processes => self.processes.obstacle().await,
+            Route::ByKind(_) => None,
+        }
+    }
+
     fn begin(&self) {
         if self.route != Route::Processes {
             self.containers.begin();

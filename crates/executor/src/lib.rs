@@ -54,6 +54,12 @@ pub trait Executor: Send + Sync {
     /// What this host offers and what it lacks. Cheap; changes nothing.
     async fn check(&self) -> Vec<Finding>;
 
+    /// Why no task can start now: nothing is claimed until that is over. Cheap, since it is asked
+    /// before every claim.
+    async fn obstacle(&self) -> Option<ExecutorError> {
+        None
+    }
+
     /// Tasks may come from now on: begins, in the background, with what can be made ready before
     /// they do.
     fn begin(&self) {}

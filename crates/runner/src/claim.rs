@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use outrider_api::client::ClientError;
 use outrider_api::runner::{ClaimRequest, ClaimResponse, RunnerIdentity};
+use outrider_executor::Executor;
 use outrider_model::Random;
 use outrider_model::claim::ClaimedTask;
 use outrider_service::Shutdown;
@@ -16,8 +17,8 @@ use crate::{RunnerError, RunnerSettings, ServerApi};
 
 /// Takes claimed tasks on.
 pub trait Employer: Sync {
-    /// Begins a task. False where the spool has no room for it.
-    fn begin(&self, task: ClaimedTask) -> impl Future<Output = bool> + Send;
+    /// Begins a task. If that cannot be, gives it back and says why.
+    fn begin(&self, task: ClaimedTask) -> impl Future<Output = Result<(), &'static str>> + Send;
 }
 
 /// The claim loop of a runner.
@@ -30,6 +31,8 @@ pub struct Claims<'a> {
     pub settings: &'a RunnerSettings,
     /// Room for tasks.
     pub slots: &'a Slots,
+    /// In what tasks run.
+    pub executor: &'a dyn Executor,
     /// What is not delivered yet.
     pub ledger: &'a Ledger,
     /// When to end.
@@ -56,8 +59,8 @@ impl Claims<'_> {
             }
             let any = !answer.tasks.is_empty();
             for task in answer.tasks {
-                if !employer.begin(task).await {
-                    backoff.failed(&"the spool has no room for a task").await;
+                if let Err(why) = employer.begin(task).await {
+                    backoff.failed(&why).await;
                 }
             }
             if any && self.settings.single_task {
@@ -92,6 +95,7 @@ impl Claims<'_> {
     async fn next(&self, backoff: &mut Backoff) -> Result<Option<ClaimResponse>, RunnerError> {
         let claiming = async {
             let room = self.room().await;
+            self.unobstructed().await;
             let room = if self.settings.single_task { 1 } else { room };
             let request = ClaimRequest {
                 runner: self.identity.clone(),
@@ -138,6 +142,15 @@ impl Claims<'_> {
                 return free;
             }
         }
+    }
+
+    /// Waits until tasks can start: others may have what this runner cannot do now.
+    async fn unobstructed(&self) {
+        let mut backoff = Backoff::new("take tasks", Arc::clone(&self.random));
+        while let Some(obstacle) = self.executor.obstacle().await {
+            backoff.failed(&chain(&obstacle)).await;
+        }
+        backoff.succeeded();
     }
 
     /// Short tasks that were claimed together end together: asking for all their slots at once

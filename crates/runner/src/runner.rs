@@ -188,6 +188,7 @@ impl House {
             identity: self.runner.settings.identity(self.id),
             settings: &self.runner.settings,
             slots: &self.slots,
+            executor: &*self.runner.executor,
             ledger: &self.ledger,
             shutdown: &self.shutdown,
             random: Arc::clone(&self.runner.random),
@@ -224,6 +225,14 @@ impl House {
             delivery.abandon();
             self.ledger.close(delivery);
         }
+    }
+
+    /// Gives back what was never begun. If that does not get there, the lease runs out.
+    async fn refuse(&self, lease: HeldLease) {
+        let release = ReleaseRequest {
+            leases: vec![lease],
+        };
+        let _ = self.runner.api.release(&release).await;
     }
 
     /// Until the runner has been stopping for so long.
@@ -286,21 +295,24 @@ impl House {
 }
 
 impl Employer for Arc<House> {
-    async fn begin(&self, task: ClaimedTask) -> bool {
+    async fn begin(&self, task: ClaimedTask) -> Result<(), &'static str> {
         let attempt = task.attempt;
         let lease = HeldLease {
             task: task.task,
             lease: task.lease,
         };
+        // The claim may have waited for long.
+        if self.runner.executor.obstacle().await.is_some() {
+            self.refuse(lease).await;
+            return Err("a task came when none could start");
+        }
         let slot = self.slots.take();
         let journal = self.spool.begin(&task, &self.runner.settings.name);
         let (Some(slot), Ok(journal)) = (slot, journal.map_err(|error| {
             tracing::warn!(%attempt, "cannot write to the spool; giving the task back: {error}");
         })) else {
-            let release = ReleaseRequest { leases: vec![lease] };
-            // If it does not get there, the lease runs out.
-            let _ = self.runner.api.release(&release).await;
-            return false;
+            self.refuse(lease).await;
+            return Err("the spool has no room for a task");
         };
         let (control, controls) = unbounded_channel();
         let log = Log::new(Disk::default(), TreeHash::default());
@@ -314,6 +326,6 @@ impl Employer for Arc<House> {
                 house.give_back(&[delivery]).await;
             }
         });
-        true
+        Ok(())
     }
 }

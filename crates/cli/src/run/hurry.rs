@@ -13,7 +13,8 @@ use outrider_executor::{
 use outrider_model::report::Exit;
 use outrider_service::Shutdown;
 
-/// An executor whose environments end at once when somebody is in a hurry.
+/// An executor whose environments end at once when somebody is in a hurry. It knows no obstacle:
+/// somebody watches, and is told at once what a task cannot do.
 pub struct Hurried {
     executor: Arc<dyn Executor>,
     hurry: Shutdown,

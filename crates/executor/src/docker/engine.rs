@@ -55,6 +55,19 @@ impl Engine {
         })
     }
 
+    /// Why nobody listens where it is looked for, if so.
+    pub async fn absent(address: Option<&str>) -> Option<ExecutorError> {
+        let address = match address {
+            Some(address) => address.to_owned(),
+            None => match usual_address().await {
+                Ok(address) => address,
+                Err(error) => return Some(error),
+            },
+        };
+        let refused = reach::connect(&address).await.err()?;
+        Some(silent(&address, refused))
+    }
+
     /// The client.
     pub const fn docker(&self) -> &Docker {
         &self.docker
@@ -187,16 +200,20 @@ fn client(address: &str, patience: Duration) -> Result<Docker, ExecutorError> {
 }
 
 fn unreachable(address: &str, error: Error) -> ExecutorError {
-    let message = format!(
-        "no Docker Engine answers at {address}\n\
-         check that it runs and that this user may use its socket, or name another one with \
-         DOCKER_HOST"
-    );
     let source = match error {
         Error::IOError { err } => err,
         Error::SocketNotFoundError(_) => io::ErrorKind::NotFound.into(),
         error => io::Error::other(deepest(&error)),
     };
+    silent(address, source)
+}
+
+fn silent(address: &str, source: io::Error) -> ExecutorError {
+    let message = format!(
+        "no Docker Engine answers at {address}\n\
+         check that it runs and that this user may use its socket, or name another one with \
+         DOCKER_HOST"
+    );
     ExecutorError::infrastructure(message, source)
 }
 

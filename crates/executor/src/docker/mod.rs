@@ -257,6 +257,10 @@ impl Executor for DockerExecutor {
         check::all(&self.core.settings).await
     }
 
+    async fn obstacle(&self) -> Option<ExecutorError> {
+        Engine::absent(self.core.settings.engine.as_deref()).await
+    }
+
     fn begin(&self) {
         Pool::begin(&self.core);
     }

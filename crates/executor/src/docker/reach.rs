@@ -1,5 +1,6 @@
 //! Where an Engine may listen.
 
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -38,24 +39,25 @@ pub async fn reachable(given: Option<&str>) -> bool {
 /// The first of these addresses at which something listens.
 pub async fn first(given: Option<&str>) -> Option<String> {
     for address in addresses(given) {
-        if listens(&address).await {
+        if connect(&address).await.is_ok() {
             return Some(address);
         }
     }
     None
 }
 
-async fn listens(address: &str) -> bool {
+/// An error unless something listens at this address.
+pub(super) async fn connect(address: &str) -> io::Result<()> {
     let connecting = async {
         match address.split_once("://") {
             Some(("unix", path)) => UnixStream::connect(Path::new(path)).await.map(drop),
             Some((_, host)) => TcpStream::connect(host.trim_end_matches('/'))
                 .await
                 .map(drop),
-            None => UnixStream::connect(Path::new(address)).await.map(drop),
+            None => Err(io::ErrorKind::InvalidInput.into()),
         }
     };
-    matches!(tokio::time::timeout(PATIENCE, connecting).await, Ok(Ok(())))
+    tokio::time::timeout(PATIENCE, connecting).await?
 }
 
 #[cfg(test)]
@@ -72,6 +74,14 @@ mod tests {
         assert_eq!(first(Some(&address)).await, Some(address.clone()));
         drop(listener);
         assert!(!reachable(Some(&address)).await, "nobody listens any more");
+    }
+
+    #[tokio::test]
+    async fn a_bare_path_is_no_address() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("engine.sock");
+        let _listener = tokio::net::UnixListener::bind(&path).expect("bound");
+        assert!(!reachable(path.to_str()).await);
     }
 
     #[test]

@@ -36,6 +36,43 @@ async fn a_cancel_ends_the_task_at_once() {
 }
 
 #[tokio::test]
+async fn nothing_is_claimed_while_no_task_can_start() {
+    let rig = Rig::new();
+    rig.world
+        .with(|world| world.obstacle = Some("there is no engine"));
+    let life = rig.start();
+    let id = rig.server.queue(task([run("print x")]));
+    let asked = |times| {
+        rig.world
+            .until(move |world| world.counters.get("obstacle") > Some(&times))
+    };
+    soon(asked(2)).await;
+    assert_eq!(rig.server.state().claims, 0);
+    rig.world.with(|world| world.obstacle = None);
+    assert_eq!(soon(rig.server.finished(id)).await.outcome, Outcome::Passed);
+    rig.end(life).await;
+}
+
+#[tokio::test]
+async fn a_task_that_comes_when_none_can_start_goes_back_to_the_queue() {
+    let rig = Rig::new();
+    let life = rig.start();
+    soon(rig.server.until(|state| state.claims > 0)).await;
+    rig.world
+        .with(|world| world.obstacle = Some("there is no engine"));
+    let id = rig.server.queue(task([run("print x")]));
+    soon(rig.server.until(|state| state.tasks[&id].released)).await;
+    rig.world.with(|world| world.obstacle = None);
+    let next = rig.server.queue(task([run("print next")]));
+    assert_eq!(
+        soon(rig.server.finished(next)).await.outcome,
+        Outcome::Passed
+    );
+    rig.end(life).await;
+    assert_eq!(rig.world.scripts(), ["print next"]);
+}
+
+#[tokio::test]
 async fn a_cancel_ends_the_pause_before_a_rerun() {
     let rig = Rig::new();
     let life = rig.start();

@@ -34,6 +34,8 @@ pub struct WorldState {
     pub counters: BTreeMap<String, u32>,
     /// Why nothing can be prepared.
     pub broken: Option<Fault>,
+    /// Why no task can start now.
+    pub obstacle: Option<&'static str>,
     /// What `prepare` says of itself.
     pub progress: Option<&'static str>,
     /// What runs beside steps: it writes its name, waits for the gate of its name, and fails.
@@ -100,6 +102,14 @@ impl Executor for Scripted {
 
     async fn check(&self) -> Vec<Finding> {
         Vec::new()
+    }
+
+    async fn obstacle(&self) -> Option<ExecutorError> {
+        let obstacle = self.world.with(|state| {
+            *state.counters.entry("obstacle".into()).or_default() += 1;
+            state.obstacle
+        })?;
+        Some(ExecutorError::infrastructure(obstacle, None))
     }
 
     async fn prepare(
