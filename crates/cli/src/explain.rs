@@ -117,7 +117,10 @@ fn print(explanation: &Explanation) {
         task.task.index,
         show::status(task.task.status)
     );
-    say!("  why:  {}", explanation.summary);
+    say!(
+        "  why:  {}",
+        show::hanging(&explanation.summary, "        ")
+    );
     say!("  do:   {}", explanation.advice);
     for (number, attempt) in task.attempts.iter().enumerate() {
         let outcome = attempt.outcome.map_or("not ended", |outcome| {
@@ -130,7 +133,7 @@ fn print(explanation: &Explanation) {
             attempt.claimed_at
         );
         if let Some(reason) = &attempt.reason {
-            say!("    {reason}");
+            say!("    {}", show::hanging(reason, "    "));
         }
     }
 }

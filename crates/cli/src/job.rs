@@ -104,7 +104,7 @@ fn print(detail: &JobDetail) {
         say!("approved by {by}");
     }
     if let Some(reason) = &job.reason {
-        say!("{reason}\n  {}", reason.advice());
+        say!("{}\n  {}", show::hanging(reason, "  "), reason.advice());
     }
     let mut table = Table::new(["TASK", "INDEX", "STATUS"]);
     for task in &detail.tasks {

@@ -344,7 +344,8 @@ fn print(detail: &PipelineDetail, now: Timestamp) {
             .iter()
             .filter_map(|job| Some((job, job.reason.as_ref()?)))
         {
-            say!("  {}: {reason}\n    {}", job.name, reason.advice());
+            let why = show::hanging(reason, "    ");
+            say!("  {}: {why}\n    {}", job.name, reason.advice());
         }
     }
 }

@@ -38,6 +38,12 @@ pub fn plain(text: &str) -> String {
     plain
 }
 
+/// A text that may have several lines, as part of what is indented: all but the first begin with
+/// `indent`.
+pub fn hanging(text: &impl std::fmt::Display, indent: &str) -> String {
+    text.to_string().replace('\n', &format!("\n{indent}"))
+}
+
 /// A table whose columns are as wide as they must be.
 pub struct Table<const N: usize> {
     rows: Vec<[String; N]>,

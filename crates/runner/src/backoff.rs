@@ -54,16 +54,18 @@ impl Backoff {
     }
 }
 
-/// An error and what it comes from, on one line.
+/// An error and what it comes from, on one line; below it what the error says can be done.
 pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
+    let text = error.to_string();
+    let (what, advice) = text.split_at(text.find('\n').unwrap_or(text.len()));
+    let mut line = what.to_owned();
     let mut source = error.source();
     while let Some(inner) = source {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
+        line.push_str(": ");
+        line.push_str(&inner.to_string());
         source = inner.source();
     }
-    text
+    line + advice
 }
 
 #[cfg(test)]
@@ -75,6 +77,13 @@ mod tests {
         fn fill(&self, buffer: &mut [u8]) {
             buffer.fill(self.0);
         }
+    }
+
+    #[test]
+    fn what_can_be_done_stands_below_the_causes() {
+        let error = |text: &str| std::io::Error::other(text.to_owned());
+        let error = outrider_executor::ExecutorError::user("no shell\nname another", error("gone"));
+        assert_eq!(chain(&error), "no shell: gone\nname another");
     }
 
     #[tokio::test(start_paused = true)]

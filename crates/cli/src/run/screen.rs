@@ -271,7 +271,8 @@ impl Screen {
                 &json!({ "event": "reason", "task": task, "reason": text, "advice": advice }),
             );
         }
-        self.print(|out| writeln!(out, "── {task}: {reason}\n   {}", reason.advice()));
+        let why = show::hanging(reason, "   ");
+        self.print(|out| writeln!(out, "── {task}: {why}\n   {}", reason.advice()));
     }
 
     /// The pipeline has ended.

@@ -326,5 +326,10 @@ impl Keeper {
 fn chain(error: &ExecutorError) -> String {
     let source = error.source.as_ref();
     let source = source.map_or_else(String::new, |source| format!(": {source}"));
-    format!("{}{source}", error.message.replace('\n', "; "))
+    let (what, advice) = error
+        .message
+        .split_once('\n')
+        .unwrap_or((&error.message, ""));
+    let separator = if advice.is_empty() { "" } else { "; " };
+    format!("{what}{source}{separator}{advice}")
 }
