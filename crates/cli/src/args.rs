@@ -139,6 +139,22 @@ impl Verb {
     }
 }
 
+/// Where an Engine listens. An empty one is none: that is how a variable is taken back.
+pub fn engine_address(text: &str) -> Result<String, String> {
+    let is_one = match text.split_once("://") {
+        Some(("unix", path)) => path.starts_with('/'),
+        Some(("tcp" | "http", host)) => !host.is_empty(),
+        _ => text.is_empty(),
+    };
+    match is_one {
+        true => Ok(text.to_owned()),
+        false => Err(format!(
+            "`{text}` is no address of an Engine: write for example unix:///run/docker.sock or \
+             tcp://HOST:2375"
+        )),
+    }
+}
+
 /// A duration as people write it: `90s`, `10m`, `5h`, `250ms`, `1h30m`.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is not a duration: write for example 90s, 10m or 5h");
@@ -204,6 +220,22 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_address_of_an_engine_has_a_scheme() {
+        for address in ["unix:///run/docker.sock", "tcp://box:2375", ""] {
+            assert_eq!(engine_address(address).as_deref(), Ok(address));
+        }
+        for wrong in [
+            "/run/docker.sock",
+            "box:2375",
+            "ssh://me@box",
+            "unix://",
+            "tcp://",
+        ] {
+            assert!(engine_address(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use outrider_executor::docker::{
     BuildCacheCare, DockerSettings, ImageCare, Limits, Privileges, PullPolicy, Warm,
 };
 
-use crate::args::duration;
+use crate::args::{duration, engine_address};
 use crate::quantity::{bytes, cpu_millis, memory};
 
 /// How containers run.
@@ -17,7 +17,7 @@ use crate::quantity::{bytes, cpu_millis, memory};
 pub struct DockerArgs {
     /// Where the Docker Engine or Podman listens, for example unix:///run/podman/podman.sock
     /// [default: DOCKER_HOST, or the usual sockets].
-    #[arg(long, env = "OUTRIDER_DOCKER_HOST", value_name = "ADDRESS")]
+    #[arg(long, env = "OUTRIDER_DOCKER_HOST", value_parser = engine_address, value_name = "ADDRESS")]
     docker_host: Option<String>,
     /// When images are pulled [default: missing].
     #[arg(long, env = "OUTRIDER_PULL", value_name = "WHEN")]

@@ -7,6 +7,7 @@ use outrider_executor::docker::DockerExecutor;
 use outrider_executor::process::{ProcessExecutor, ProcessSettings};
 use outrider_executor::{Executor, Finding, Verdict};
 
+use crate::args::engine_address;
 use crate::docker_args::DockerArgs;
 use crate::failure::{Failure, code};
 use crate::paths;
@@ -19,7 +20,7 @@ pub struct DoctorArgs {
     #[arg(long)]
     json: bool,
     /// Where the Docker Engine or Podman listens [default: DOCKER_HOST, or the usual sockets].
-    #[arg(long, env = "OUTRIDER_DOCKER_HOST", value_name = "ADDRESS")]
+    #[arg(long, env = "OUTRIDER_DOCKER_HOST", value_parser = engine_address, value_name = "ADDRESS")]
     docker_host: Option<String>,
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, Subcommand};
+use outrider_config::diagnostic::closest;
 use outrider_service::{Shutdown, Tasks};
 
 use crate::args::{Cli, duration};
@@ -193,7 +194,10 @@ fn merged(arguments: &[OsString]) -> Result<Option<Vec<OsString>>, Failure> {
 type SettingsFile = BTreeMap<String, Setting>;
 
 #[derive(serde::Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "a setting is text, a number, true or false, or a list of texts"
+)]
 enum Setting {
     Switch(bool),
     Number(i64),
@@ -240,6 +244,8 @@ fn read_settings(path: &PathBuf) -> Result<SettingsFile, Failure> {
         .advise("--config names a YAML file of settings.")
     })?;
     let settings = serde_saphyr::from_str(&text).map_err(|error| {
+        let error = error.to_string();
+        let error = error.trim_start_matches("error: ");
         Failure::new(code::BAD_SETTINGS, format!("{}: {error}", path.display()))
             .advise("Write one setting a line, for example `slots: 4`.")
     })?;
@@ -253,7 +259,10 @@ fn unknown_setting(path: &std::path::Path, name: &str, start: Option<&clap::Comm
         code::BAD_SETTINGS,
         format!("{}: there is no setting `{name}`", path.display()),
     )
-    .advise(format!("Settings are: {}.", known.join(", ")))
+    .advise(match closest(name, known.iter().copied()) {
+        Some(near) => format!("Did you mean `{near}`?"),
+        None => format!("Settings are: {}.", known.join(", ")),
+    })
 }
 
 fn as_arguments(name: &str, value: &Setting, takes_value: bool) -> Vec<OsString> {
@@ -340,22 +349,32 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_setting_is_refused_with_the_known_ones() {
+    fn a_wrong_setting_is_refused_with_what_may_be_meant() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("runner.yaml");
-        std::fs::write(&file, "slot: 4\n").unwrap();
-        let arguments = [
-            "outrider",
-            "runner",
-            "start",
-            "--config",
-            file.to_str().unwrap(),
-        ];
-        let failure = merged(&arguments.map(OsString::from)).unwrap_err();
-        let text = format!("{failure:?}");
-        assert!(
-            text.contains("there is no setting `slot`") && text.contains("slots"),
-            "{text}"
-        );
+        let path = file.to_str().unwrap();
+        for (written, said, advice) in [
+            (
+                "warm-images: [a]\n",
+                "there is no setting `warm-images`",
+                "mean `warm-image`?",
+            ),
+            (
+                "warm_image: [a, 3]\n",
+                "a setting is text, a number",
+                "one setting a line",
+            ),
+            (
+                "colour: red\n",
+                "there is no setting `colour`",
+                "Settings are: url, ",
+            ),
+        ] {
+            std::fs::write(&file, written).unwrap();
+            let arguments = ["outrider", "runner", "start", "--config", path];
+            let failure = merged(&arguments.map(OsString::from)).unwrap_err();
+            let text = failure.text();
+            assert!(text.contains(said) && text.contains(advice), "{text}");
+        }
     }
 }

@@ -1,7 +1,6 @@
 //! `outrider runner install-command`
 
 use std::net::IpAddr;
-use std::path::PathBuf;
 
 use clap::Args;
 use outrider_api::tokens::{CreateToken, CreatedToken, TokenScope};
@@ -52,8 +51,8 @@ pub struct InstallArgs {
     #[arg(long, requires = "docker", value_name = "IMAGE")]
     image: Option<String>,
     /// The Engine's socket on the host [default: /var/run/docker.sock].
-    #[arg(long, requires = "docker", value_name = "PATH")]
-    socket: Option<PathBuf>,
+    #[arg(long, requires = "docker", value_parser = socket_path, value_name = "PATH")]
+    socket: Option<String>,
     /// Print JSON: the command, and the id of its token.
     #[arg(long)]
     json: bool,
@@ -132,7 +131,7 @@ impl InstallArgs {
 
     /// The token is in the environment of `docker`, never among its arguments.
     fn docker_line(&self, server: &Url, ca_file: Option<&str>, token: &str) -> String {
-        let socket = self.socket.as_ref().map(|path| path.to_string_lossy());
+        let socket = &self.socket;
         let engine = socket.as_ref().map(|path| format!("unix://{path}"));
         let engine = engine.map(|address| format!(" --host {}", quote(&address)));
         let mut words = vec![
@@ -210,6 +209,16 @@ impl InstallArgs {
             hint!("{} must be on the runner's host, too.", path.display());
         }
     }
+}
+
+fn socket_path(text: &str) -> Result<String, String> {
+    if text.starts_with('/') {
+        return Ok(text.to_owned());
+    }
+    Err(format!(
+        "`{text}` is no path of a socket on the runner's host: write for example \
+         /run/user/1000/docker.sock"
+    ))
 }
 
 fn variable(name: &str, value: &str) -> String {
@@ -313,6 +322,13 @@ mod tests {
             "stat -L -c %g /run/e.sock",
         ] {
             assert!(line.contains(wanted), "{wanted}: {line}");
+        }
+        for wrong in [
+            "--socket=unix:///run/e.sock",
+            "--socket=e.sock",
+            "--socket=",
+        ] {
+            assert!(parse(&["--docker", wrong]).is_err(), "{wrong}");
         }
     }
 

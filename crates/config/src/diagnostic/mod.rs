@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde::ser::SerializeStruct;
 
 pub(crate) use sink::{Draft, Sink, error, warning};
+pub use suggest::closest;
 pub(crate) use suggest::{did_you_mean, is_near, list};
 
 use indexmap::IndexMap;

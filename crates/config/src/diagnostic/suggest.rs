@@ -13,7 +13,8 @@ pub(crate) fn is_near(word: &str, candidate: &str) -> bool {
     closest(word, [candidate]).is_some()
 }
 
-fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+/// The candidate that `word` is a plausible misspelling of.
+pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // Longer words than any name of the language are not compared: the cost is their product.
     const LONGEST: usize = 64;
     if word.len() > LONGEST {
