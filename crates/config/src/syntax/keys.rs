@@ -139,8 +139,8 @@ place! { DOCKER_IMAGE = "an image of `docker`", ignores unknown keys;
     "user": Text, Works, "as whom it runs";
     "environment": ENVIRONMENT, Works, "variables in its container";
     "auth": Keys(&AUTH), Works, "how to log in where it comes from";
-    "aws_auth": Keys(&AWS_AUTH), Works, "how to log in at AWS";
-    "gcp_auth": Keys(&GCP_AUTH), Works, "how to log in at Google Cloud";
+    "aws_auth": Keys(&AWS_AUTH), Differs("an image that has to be pulled with it is refused when the job starts: use `auth` with what `aws ecr get-login-password` prints, or `docker login` on the runner's host"), "how to log in at AWS";
+    "gcp_auth": Keys(&GCP_AUTH), Differs("an image that has to be pulled with it is refused when the job starts: use `auth` with the key of a service account, or `docker login` on the runner's host"), "how to log in at Google Cloud";
 }
 
 place! { AUTH = "`auth`", ignores unknown keys;
