@@ -196,6 +196,12 @@ mod tests {
     }
 
     #[test]
+    fn all_lines_but_the_first_are_indented() {
+        assert_eq!(hanging(&"why\nwhat to do", "  "), "why\n  what to do");
+        assert_eq!(hanging(&"why", "  "), "why");
+    }
+
+    #[test]
     fn a_cancel_is_told_in_a_sentence() {
         let told = |ended, stopping| canceled(&Canceled { ended, stopping });
         assert_eq!(told(0, 0), "nothing to cancel: it has ended");

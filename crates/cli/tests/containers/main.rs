@@ -17,6 +17,7 @@ mod steps;
 mod bench;
 mod continuation;
 mod data;
+mod engine_away;
 mod example;
 mod killed;
 mod memory;
