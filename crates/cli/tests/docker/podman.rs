@@ -7,7 +7,7 @@ use outrider_testkit::docker::{Podman, at_podman};
 use super::support::settings;
 
 /// Tests of this program that a Podman must pass too.
-const SELECTED: [&str; 14] = [
+const SELECTED: [&str; 13] = [
     "binary_output",
     "cleanup_leaves_nothing",
     "exit_codes",
@@ -20,7 +20,6 @@ const SELECTED: [&str; 14] = [
     "ten_megabytes",
     "warm::a_job_takes_a_container_that_waits_and_another_one_takes_its_place",
     "warm::a_killed_runner_leaves_nothing_that_waits",
-    "warm::a_private_image_takes_its_password_also_while_a_container_of_it_waits",
     "whole_tree_ends",
 ];
 
