@@ -89,7 +89,7 @@ impl Boot<'_> {
                 memory,
             }),
             Ok(Err(_)) => {
-                let death = Death::of(engine, container).await;
+                let death = Death::of(engine, container, memory).await;
                 Err(death.into_error(engine.address(), memory, complaints.text()))
             }
             Err(_) => Err(silent(engine.patience())),

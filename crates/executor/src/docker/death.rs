@@ -14,6 +14,9 @@ use crate::ExecutorError;
 /// How long the Engine may take to tell of something that has happened already.
 const NEWS: Duration = Duration::from_secs(5);
 
+/// How a container ends that was killed.
+const KILLED: i32 = 128 + 9;
+
 /// What the Engine can say about a container.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Testimony {
@@ -38,8 +41,8 @@ pub(super) struct Death {
 }
 
 impl Death {
-    /// Asks the Engine.
-    pub async fn of(engine: &Engine, container: &str) -> Self {
+    /// Asks the Engine. `memory` is the container's limit.
+    pub async fn of(engine: &Engine, container: &str, memory: Option<u64>) -> Self {
         let filters = HashMap::from([("container".to_owned(), vec![container.to_owned()])]);
         // From the first event on that it remembers.
         let options = EventsOptionsBuilder::new().since("1").filters(&filters);
@@ -61,7 +64,16 @@ impl Death {
         {
             death.engine = Testimony::Forgotten;
         }
+        if memory.is_some() && engine.may_miss_lack_of_memory() {
+            death.infer();
+        }
         death
+    }
+
+    /// Nothing inside a container can kill its init, and the Engine tells of what it was asked to do
+    /// itself: what is left is the container's limit.
+    fn infer(&mut self) {
+        self.out_of_memory |= !self.killed && self.exit_code == Some(KILLED);
     }
 
     fn add(&mut self, event: &EventMessage) {
@@ -101,7 +113,7 @@ impl Death {
             _ if self.killed => {
                 "somebody has killed or removed the task's container from outside".to_owned()
             }
-            (_, Some(137)) => "the task's container was killed\n\
+            (_, Some(KILLED)) => "the task's container was killed\n\
                  if nobody did that, its host has run out of memory: give tasks a limit, or run \
                  fewer at once"
                 .to_owned(),
@@ -167,6 +179,20 @@ mod tests {
         assert!(error.message.contains("code 127: not found"), "{error}");
         let lost = told(death(&[("start", None)]));
         assert!(lost.contains("connection"), "{lost}");
+    }
+
+    #[test]
+    fn a_container_with_a_limit_that_was_killed_without_a_word_has_hit_it() {
+        let inferred = |actions: &[_]| {
+            let mut death = death(actions);
+            death.infer();
+            death.is_out_of_memory()
+        };
+        assert!(inferred(&[("die", Some("137")), ("destroy", None)]));
+        assert!(inferred(&[("oom", None), ("die", Some("1"))]));
+        assert!(!inferred(&[("kill", None), ("die", Some("137"))]));
+        assert!(!inferred(&[("die", Some("1"))]));
+        assert!(!inferred(&[]), "the Engine is away");
     }
 
     #[test]

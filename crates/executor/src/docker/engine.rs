@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use bollard::errors::Error;
-use bollard::models::{SystemInfo, SystemVersion};
+use bollard::models::{SystemInfo, SystemInfoCgroupVersionEnum, SystemVersion};
 use bollard::{ClientVersion, Docker};
 
 use super::answer::{answered, deepest, is_full};
@@ -81,6 +81,13 @@ impl Engine {
     /// Whether it is Podman.
     pub const fn is_podman(&self) -> bool {
         self.podman
+    }
+
+    /// Whether it sometimes does not tell that the kernel has ended a container for lack of memory:
+    /// with version 2 of cgroups, the container's may be gone before it was read. Of other ends Docker
+    /// tells; Podman does not.
+    pub fn may_miss_lack_of_memory(&self) -> bool {
+        !self.podman && self.info.cgroup_version == Some(SystemInfoCgroupVersionEnum::_2)
     }
 
     /// By what it is known again. Podman takes a new id for each answer: it is where its data is.

@@ -72,7 +72,7 @@ impl Running {
         if !self.is_lost() {
             return None;
         }
-        Some(Death::of(&self.engine, &self.container).await)
+        Some(Death::of(&self.engine, &self.container, self.memory).await)
     }
 
     /// What a step's error means: one that ended because its container had no memory left is told

@@ -100,3 +100,19 @@ async fn an_engine_without_a_version_in_common_is_refused() {
         assert!(error.message.contains(advice), "{error}");
     }
 }
+
+#[tokio::test]
+async fn only_docker_with_cgroups_of_version_2_may_miss_lack_of_memory() {
+    for (answer, may_miss) in [
+        (r#"{"ApiVersion":"1.51","CgroupVersion":"2"}"#, true),
+        (r#"{"ApiVersion":"1.51","CgroupVersion":"1"}"#, false),
+        (r#"{"ApiVersion":"1.51"}"#, false),
+        (
+            r#"{"ApiVersion":"1.51","CgroupVersion":"2","Components":[{"Name":"Podman Engine","Version":"4"}]}"#,
+            false,
+        ),
+    ] {
+        let engine = Answerer::start(answer).connect().await.expect("connected");
+        assert_eq!(engine.may_miss_lack_of_memory(), may_miss, "{answer}");
+    }
+}
