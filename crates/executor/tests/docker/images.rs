@@ -137,7 +137,10 @@ async fn by_tag_and_by_digest() {
         said.starts_with(&format!("Pulling {}\n", pushed.by_tag)),
         "{said}"
     );
-    assert!(said.contains("Pulled"), "{said}");
+    assert!(
+        said.contains("Pulled") && !said.contains("nothing new"),
+        "{said}"
+    );
     // Podman does not tell what it has pulled.
     assert_eq!(said.contains("sha256:"), !at_podman(), "{said}");
     let (again, said) = runner
