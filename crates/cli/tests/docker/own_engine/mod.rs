@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::Docker;
+use bollard::errors::Error;
 use bollard::query_parameters::{ListContainersOptions, ListVolumesOptions};
 use outrider_executor::conformance::{DEADLINE, Recorder, new_attempt};
 use outrider_executor::docker::{DockerExecutor, DockerSettings};
@@ -137,12 +138,22 @@ async fn everything(engine: &Docker) -> Vec<String> {
         all: true,
         ..ListContainersOptions::default()
     };
-    let containers = engine.list_containers(Some(all)).await.expect("a list");
-    let containers = containers.into_iter().filter_map(|it| it.id);
+    let listed = engine.list_containers(Some(all)).await.expect("a list");
+    let mut containers = Vec::new();
+    for id in listed.into_iter().filter_map(|it| it.id) {
+        // An Engine that was killed may list for ever what it has removed at its next start.
+        match engine.inspect_container(&id, None).await {
+            Err(Error::DockerResponseServerError {
+                status_code: 404, ..
+            }) => {}
+            found => containers.push(found.expect("an answer").id.unwrap_or(id)),
+        }
+    }
     let volumes = engine.list_volumes(None::<ListVolumesOptions>).await;
     let volumes = volumes.expect("a list").volumes.unwrap_or_default();
     let volumes = volumes.into_iter().map(|volume| volume.name);
     containers
+        .into_iter()
         .chain(volumes.filter(|name| !name.starts_with("outrider-program-")))
         .collect()
 }
