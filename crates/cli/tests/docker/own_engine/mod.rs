@@ -110,6 +110,20 @@ impl Rig {
         self.nothing_is_left().await;
     }
 
+    /// The executor removes what others have left, beside its tasks. What these have begun in the
+    /// background may hold their names for a moment.
+    async fn sweeps(&self) {
+        let end = Instant::now() + DEADLINE;
+        loop {
+            let left = everything(&self.client()).await;
+            if left.is_empty() {
+                return;
+            }
+            assert!(Instant::now() < end, "{left:?}");
+            runs_a_task(&self.executor, self.request()).await;
+        }
+    }
+
     /// Whatever was made at this Engine is gone, or soon will be.
     async fn nothing_is_left(&self) {
         let end = Instant::now() + DEADLINE;

@@ -40,10 +40,5 @@ async fn is_removed((request, fate): (&'static str, Fate), count: usize) {
     }
     assert_eq!(containers_at(&rig.client(), attempt).await.len(), count);
     drop(executor);
-    let end = Instant::now() + DEADLINE;
-    // What the dead one has begun in the background may hold its name for a moment.
-    while !everything(&rig.client()).await.is_empty() {
-        assert!(Instant::now() < end, "something is left");
-        runs_a_task(&rig.executor, rig.request()).await;
-    }
+    rig.sweeps().await;
 }
