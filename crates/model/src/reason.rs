@@ -232,7 +232,9 @@ impl EndReason {
             Self::OutOfMemory { .. } => {
                 "Give the job a larger resource_class, or its runner a larger --container-limit-memory; or let the step do less at once."
             }
-            Self::NotPrepared { .. } => "Mend what it names in the job's config.",
+            Self::NotPrepared { .. } => {
+                "Mend what it names: in the job's config, or on the runner's host."
+            }
             Self::StepNotStarted { .. } => {
                 "Mend what it names: the job's config or its code is the cause."
             }
