@@ -460,7 +460,9 @@ impl WaitReason {
                  `outrider token create --class {class}`, then `outrider runner start --url … --token …`."
             ),
             Self::NoRunner { .. } => {
-                "Start a runner of this class, or see why its host is down.".to_owned()
+                "Start a runner of this class, or see why its host is down. One that runs only \
+                 containers claims nothing while it reaches no Docker Engine: its log says so."
+                    .to_owned()
             }
             Self::Busy { .. } => "Wait, start more runners, or give them more --slots.".to_owned(),
             Self::AboutToStart { .. } | Self::Running { .. } => "Nothing to do.".to_owned(),
