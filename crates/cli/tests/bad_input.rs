@@ -369,7 +369,9 @@ fn settings_of_a_runner() {
         home.run(&["runner", "start", "--config", file.to_str().unwrap()])
     };
     start("slots: [4\n").failed(BAD_SETTINGS, &["runner.yaml", "one setting a line"]);
-    start("slotz: 4\n").failed(BAD_SETTINGS, &["slotz", "slots", "max-run-time"]);
+    start("slotz: 4\n").failed(BAD_SETTINGS, &["slotz", "Did you mean `slots`?"]);
+    start("warm_images: [a, b]\n").failed(BAD_SETTINGS, &["Did you mean `warm-image`?"]);
+    start("rooms: 4\n").failed(BAD_SETTINGS, &["rooms", "slots", "max-run-time"]);
     start("slots: many\n").failed(USAGE, &["many", "--slots"]);
     start("max-run-time: 5 days\n").failed(USAGE, &["5 days", "90s, 10m or 5h"]);
     let ran = home.run(&["runner", "start", "--config", "no-such.yaml"]);

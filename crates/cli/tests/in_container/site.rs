@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use outrider_api::jobs::LogQuery;
 use outrider_api::runners::ListRunners;
 use outrider_model::PipelineId;
-use outrider_testkit::docker::{Image, engine};
+use outrider_testkit::docker::{Image, engine, lock};
 use outrider_testkit::git;
 
 use crate::common::{OUTRIDER, Process, World, outrider, wait_for};
@@ -18,6 +18,9 @@ pub const CLASS: &str = "acme/box";
 
 /// Where runners find a repository. It has one file, `greeting`.
 pub const CODE: &str = "/srv/code";
+
+/// The images of all tests have layers in common: none are removed while others are made of them.
+const IMAGES: &str = "runner-images";
 
 /// What `install-command` has printed.
 pub struct Line {
@@ -51,6 +54,7 @@ impl Site {
     }
 
     fn build(&self, debian: &str) {
+        let _lock = lock(IMAGES);
         let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let base = format!("{}-base", self.image);
         let runtime = std::fs::read(project.join("Dockerfile")).unwrap();
@@ -179,6 +183,7 @@ impl Drop for Site {
             }
         }
         let base = format!("{}-base", self.image);
+        let _lock = lock(IMAGES);
         let _ = try_docker(&["rmi", "--force", &self.image, &base]);
     }
 }

@@ -51,7 +51,8 @@ impl Image {
         let config = self.config(&layer).to_string().into_bytes();
         let tag = format!("outrider-test/{}:{}", self.name(), &sha256(&config)[..16]);
         // Another test may be making it, in this process or in another.
-        let _lock = tokio::task::spawn_blocking(lock).await.expect("a lock");
+        let lock = tokio::task::spawn_blocking(|| lock("images"));
+        let _lock = lock.await.expect("a lock");
         if !has(engine, &tag).await {
             load(engine, &tag, &config, &layer).await;
         }
@@ -174,11 +175,15 @@ async fn load(engine: &Docker, tag: &str, config: &[u8], layer: &[u8]) {
         .unwrap_or_else(|error| panic!("the Engine does not load {tag}: {error}"));
 }
 
-/// Held by whoever makes images: each test may be a process of its own. It is the user's, so that
-/// nobody meets a file that is another's.
-fn lock() -> File {
+/// Waits until nobody else has the lock of this name, and takes it until it is dropped: each test may
+/// be a process of its own. It is the user's, so that nobody meets a file that is another's.
+///
+/// # Panics
+///
+/// If there is no place for temporary files.
+pub fn lock(name: &str) -> File {
     let user = std::fs::metadata("/proc/self").expect("this process").uid();
-    let path = std::env::temp_dir().join(format!("outrider-test-images-{user}.lock"));
+    let path = std::env::temp_dir().join(format!("outrider-test-{name}-{user}.lock"));
     let lock = File::create(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     lock.lock().expect("a lock");
     lock

@@ -14,7 +14,7 @@ use std::os::unix::net::UnixStream;
 
 use bollard::Docker;
 
-pub use self::image::Image;
+pub use self::image::{Image, lock};
 pub use self::own::OwnEngine;
 pub use self::podman::{Podman, at_podman};
 pub use self::proxy::Proxy;
