@@ -113,19 +113,18 @@ impl Rig {
     /// The executor removes what others have left, beside its tasks. What these have begun in the
     /// background may hold their names for a moment.
     async fn sweeps(&self) {
-        let end = Instant::now() + DEADLINE;
-        loop {
-            let left = everything(&self.client()).await;
-            if left.is_empty() {
-                return;
-            }
-            assert!(Instant::now() < end, "{left:?}");
-            runs_a_task(&self.executor, self.request()).await;
-        }
+        self.empties(async || runs_a_task(&self.executor, self.request()).await)
+            .await;
     }
 
     /// Whatever was made at this Engine is gone, or soon will be.
     async fn nothing_is_left(&self) {
+        self.empties(async || sleep(Duration::from_millis(50)).await)
+            .await;
+    }
+
+    /// Does this until nothing is left at this Engine.
+    async fn empties(&self, meanwhile: impl AsyncFn()) {
         let end = Instant::now() + DEADLINE;
         loop {
             let left = everything(&self.client()).await;
@@ -133,7 +132,7 @@ impl Rig {
                 return;
             }
             assert!(Instant::now() < end, "{left:?}");
-            sleep(Duration::from_millis(50)).await;
+            meanwhile().await;
         }
     }
 }
